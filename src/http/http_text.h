@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The character classes of RFC 9110 5.6 and its comma list, for the readers
+ * of this room and of s3.
+ */
+#ifndef S3C_HTTP_TEXT_H
+#define S3C_HTTP_TEXT_H
+
+#include "base/slice.h"
+
+
+/* tchar: what a field name is made of. */
+static inline bool
+s3c_http_is_token(uint8_t c)
+{
+    if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+        || (c >= 'a' && c <= 'z'))
+    {
+        return true;
+    }
+
+    return c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+}
+
+
+/* VCHAR, obs-text, SP and HTAB: what a field value is made of. */
+static inline bool
+s3c_http_is_text(uint8_t c)
+{
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+
+static inline bool
+s3c_http_text_is_valid(s3c_slice_t s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!s3c_http_is_text(s.data[i])) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
+/* The value of a hex digit, -1 when it is none. */
+static inline int
+s3c_http_hex(uint8_t c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+
+/* Takes the next element, trimmed and perhaps empty, off a comma list of
+ * tokens; false when the list is used up. */
+static inline bool
+s3c_http_list_next(s3c_slice_t *list, s3c_slice_t *element)
+{
+    size_t          n;
+    const uint8_t  *comma;
+
+    if (list->len == 0) {
+        return false;
+    }
+
+    comma = memchr(list->data, ',', list->len);
+    n = comma ? (size_t) (comma - list->data) : list->len;
+    *element = s3c_slice_trim(s3c_slice(list->data, n));
+
+    n += comma ? 1 : 0;
+    list->data += n;
+    list->len -= n;
+
+    return true;
+}
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Percent coding, both ways. Nothing else happens to the bytes.
+ */
+#include "s3/s3_uri.h"
+
+#include "http/http_text.h"
+
+
+s3c_status_t
+s3c_uri_decode(s3c_writer_t *w, s3c_slice_t text, bool plus_is_space)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t  c = text.data[i];
+
+        if (c == '%') {
+            int  high, low;
+
+            if (text.len - i < 3) {
+                return S3C_INVALID;
+            }
+
+            high = s3c_http_hex(text.data[i + 1]);
+            low = s3c_http_hex(text.data[i + 2]);
+
+            if (high < 0 || low < 0) {
+                return S3C_INVALID;
+            }
+
+            c = (uint8_t) (high << 4 | low);
+            i += 2;
+
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+
+        s3c_write_byte(w, c);
+    }
+
+    return S3C_OK;
+}
+
+
+static bool
+uri_is_unreserved(uint8_t c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
+           || (c >= '0' && c <= '9')
+           || c == '-' || c == '_' || c == '.' || c == '~';
+}
+
+
+void
+s3c_uri_encode(s3c_writer_t *w, s3c_slice_t bytes, bool keep_slash)
+{
+    static const char  digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint8_t  c = bytes.data[i];
+
+        if (uri_is_unreserved(c) || (c == '/' && keep_slash)) {
+            s3c_write_byte(w, c);
+
+        } else {
+            uint8_t  escape[3] = { '%', (uint8_t) digits[c >> 4],
+                                   (uint8_t) digits[c & 15] };
+
+            s3c_write_bytes(w, escape, 3);
+        }
+    }
+}
