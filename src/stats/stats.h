@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Counters and histograms in shared memory. Every worker slot has its own
+ * block and only its worker writes there (relaxed stores, no contention);
+ * readers sum over the slots. Every metric is one row of stats_table.h.
+ * A reload or a dead worker loses nothing: the slot's next owner counts on.
+ *
+ * WRITERS  the worker that owns the slot. READERS anybody, any time.
+ * LIMITS   S3C_STATS_BUCKETS_MAX bucket names; the rest count as "other", and
+ *          so do names that are no UTF-8 or hold control bytes. Names that
+ *          agree in their first S3C_STATS_BUCKET_NAME bytes count as one.
+ */
+#ifndef S3C_STATS_STATS_H
+#define S3C_STATS_STATS_H
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "base/writer.h"
+#include "ram/ram.h"
+#include "stats/stats_table.h"
+
+#define S3C_STATS_BUCKETS_MAX   64     /* index 0 is "other" */
+#define S3C_STATS_BUCKET_NAME   64     /* bytes kept of a bucket's name */
+#define S3C_HIST_BUCKETS        24     /* powers of two of microseconds:
+                                          <=16us .. <=2^27us, +Inf */
+
+/* Sums over the slots at one moment. */
+typedef struct {
+    uint64_t   count;
+    uint64_t   sum_usec;
+    uint64_t   place[S3C_HIST_BUCKETS + 1];   /* not cumulative; last: above */
+} s3c_hist_sums_t;
+
+/* Process-local handle; by value in its owner. All zero or with slot
+ * S3C_RAM_NO_SLOT it counts nothing; all zero it reads as zero. */
+typedef struct {
+    void      *mem;
+    uint32_t   slot;
+} s3c_stats_t;
+
+/* mem is aligned to 64 bytes; n_slots is 1..S3C_RAM_SLOTS_MAX. */
+size_t s3c_stats_bytes(uint32_t n_slots);
+void s3c_stats_format(void *mem, uint32_t n_slots);
+/* CORRUPT when mem is not a block formatted by this layout for n_slots;
+ * INVALID when there is no such slot. slot S3C_RAM_NO_SLOT: for reading only.
+ * After a failure the handle is all zero. */
+s3c_status_t s3c_stats_attach(s3c_stats_t *stats, void *mem, uint32_t n_slots,
+    uint32_t slot) S3C_MUST_CHECK;
+
+void s3c_stats_add(s3c_stats_t *stats, s3c_stat_t stat, uint64_t n);
+void s3c_stats_observe(s3c_stats_t *stats, s3c_hist_t hist, uint64_t usec);
+/* The number of a bucket's name, registering it on first sight (lock-free);
+ * 0 when the table is full. Cheap enough for every request. Names are never
+ * forgotten: register only what the origin has shown to exist. */
+uint32_t s3c_stats_bucket(s3c_stats_t *stats, s3c_slice_t name);
+void s3c_stats_bucket_add(s3c_stats_t *stats, uint32_t bucket,
+    s3c_bucket_stat_t stat, uint64_t n);
+
+uint64_t s3c_stats_sum(const s3c_stats_t *stats, s3c_stat_t stat);
+uint64_t s3c_stats_bucket_sum(const s3c_stats_t *stats, uint32_t bucket,
+    s3c_bucket_stat_t stat);
+/* The name of a bucket's number, copied to buf; empty: not registered. */
+s3c_slice_t s3c_stats_bucket_name(const s3c_stats_t *stats, uint32_t bucket,
+    uint8_t buf[S3C_STATS_BUCKET_NAME]);
+void s3c_stats_hist_sum(const s3c_stats_t *stats, s3c_hist_t hist,
+    s3c_hist_sums_t *sums);
+
+/* Which place an observation falls in, and a place's upper bound. */
+uint32_t s3c_hist_place(uint64_t usec);
+uint64_t s3c_hist_bound_usec(uint32_t place);
+/* An estimate, linear within a place; 0 without observations, and never more
+ * than the last bound. */
+uint64_t s3c_hist_quantile_usec(const s3c_hist_sums_t *sums,
+    uint32_t percent);
+
+/* What the printers print of one zone. They take all zones at once, since a
+ * Prometheus family must stand together. `stats` may be NULL: zeros. */
+typedef struct {
+    s3c_slice_t             name;      /* zone */
+    const s3c_stats_t      *stats;
+    s3c_ram_usage_t         usage;
+    s3c_slice_t             policy;    /* "s3fifo", "lru" */
+} s3c_stats_zone_t;
+
+void s3c_stats_print_json(s3c_writer_t *w, const s3c_stats_zone_t *zones,
+    unsigned n_zones);
+void s3c_stats_print_prometheus(s3c_writer_t *w,
+    const s3c_stats_zone_t *zones, unsigned n_zones);
+
+#endif

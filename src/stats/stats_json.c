@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The numbers as one JSON text (RFC 8259), valid whatever the names hold. The
+ * layout is that of the paths in stats_table.h: rows with a common parent
+ * stand together, so that one walk opens and closes every object once.
+ */
+#include "stats/stats_rows.h"
+
+/* One object being written: where its last value stood. */
+typedef struct {
+    s3c_writer_t  *w;
+    const char    *path;       /* "" before the first value */
+} json_object_t;
+
+
+static void
+json_string(s3c_writer_t *w, s3c_slice_t s)
+{
+    s3c_write_byte(w, '"');
+
+    while (s.len > 0) {
+        s3c_slice_t  c = s3c_stats_text_next(&s);
+
+        if (c.data[0] < 0x20) {
+            s3c_write_lit(w, "\\u00");
+            s3c_write_hex(w, c.data, 1);
+            continue;
+        }
+
+        if (c.data[0] == '"' || c.data[0] == '\\') {
+            s3c_write_byte(w, '\\');
+        }
+
+        s3c_write_slice(w, c);
+    }
+
+    s3c_write_byte(w, '"');
+}
+
+
+/* Closes and opens what lies between the last path and this one, up to the
+ * colon before the value. */
+static void
+json_key(json_object_t *o, const char *path)
+{
+    size_t         parent = 0;
+    const char    *p;
+    s3c_writer_t  *w = o->w;
+
+    for (size_t i = 0; path[i] != '\0' && path[i] == o->path[i]; i++) {
+        if (path[i] == '.') {
+            parent = i + 1;
+        }
+    }
+
+    for (p = o->path + parent; *p != '\0'; p++) {
+        if (*p == '.') {
+            s3c_write_byte(w, '}');
+        }
+    }
+
+    s3c_write_byte(w, o->path[0] == '\0' ? '{' : ',');
+
+    for (p = path + parent; ; ) {
+        size_t  n = strcspn(p, ".");
+
+        json_string(w, s3c_slice(p, n));
+        s3c_write_byte(w, ':');
+
+        if (p[n] == '\0') {
+            break;
+        }
+
+        s3c_write_byte(w, '{');
+        p += n + 1;
+    }
+
+    o->path = path;
+}
+
+
+static void
+json_end(json_object_t *o)
+{
+    if (o->path[0] == '\0') {
+        s3c_write_byte(o->w, '{');
+    }
+
+    for (const char *p = o->path; *p != '\0'; p++) {
+        if (*p == '.') {
+            s3c_write_byte(o->w, '}');
+        }
+    }
+
+    s3c_write_byte(o->w, '}');
+}
+
+
+static void
+json_rows(json_object_t *o, const s3c_stats_rows_t *rows,
+    const s3c_stats_zone_t *zone, uint32_t bucket)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        json_key(o, rows->rows[i].path);
+        s3c_write_u64(o->w, rows->value(zone, bucket, rows->rows[i].at));
+    }
+}
+
+
+static void
+json_buckets(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    uint8_t  buf[S3C_STATS_BUCKET_NAME];
+
+    s3c_write_byte(w, '[');
+
+    for (uint32_t i = 0; i < S3C_STATS_BUCKETS_MAX; i++) {
+        s3c_slice_t    name = s3c_stats_zone_bucket(zone, i, buf);
+        json_object_t  o = { w, "" };
+
+        if (name.len == 0) {
+            continue;
+        }
+
+        if (i > 0) {
+            s3c_write_byte(w, ',');
+        }
+
+        json_key(&o, "name");
+        json_string(w, name);
+        json_rows(&o, &s3c_stats_bucket_rows, zone, i);
+        json_end(&o);
+    }
+
+    s3c_write_byte(w, ']');
+}
+
+
+static void
+json_latency(s3c_writer_t *w, const s3c_hist_sums_t *sums)
+{
+    static const struct {
+        const char  *key;
+        uint32_t     percent;
+    } quantiles[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 } };
+
+    json_object_t  o = { w, "" };
+
+    json_key(&o, "count");
+    s3c_write_u64(w, sums->count);
+    json_key(&o, "sum");
+    s3c_stats_write_seconds(w, sums->sum_usec);
+
+    for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
+        json_key(&o, quantiles[i].key);
+
+        if (sums->count == 0) {
+            s3c_write_lit(w, "null");
+            continue;
+        }
+
+        s3c_stats_write_seconds(w,
+            s3c_hist_quantile_usec(sums, quantiles[i].percent));
+    }
+
+    json_end(&o);
+}
+
+
+/* Of the reads that the cache may answer, those that it answered without
+ * asking the origin for the body. Four decimals; null before the first. */
+static void
+json_hit_ratio(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    static const s3c_stat_t  hits[] = {
+        S3C_STAT_REQ_HIT, S3C_STAT_REQ_SHARED, S3C_STAT_REQ_STALE,
+        S3C_STAT_REQ_REVALIDATED
+    };
+
+    double    n = 0, all;
+    uint32_t  parts;
+
+    for (size_t i = 0; i < sizeof(hits) / sizeof(hits[0]); i++) {
+        n += (double) s3c_stats_counter_rows.value(zone, 0, hits[i]);
+    }
+
+    all = n + (double) s3c_stats_counter_rows.value(zone, 0,
+                                                    S3C_STAT_REQ_MISS);
+
+    if (all == 0) {
+        s3c_write_lit(w, "null");
+        return;
+    }
+
+    /* rounded down: 1 says that there was no miss at all */
+    parts = (uint32_t) (n * 10000 / all);
+    s3c_stats_write_seconds(w, (uint64_t) parts * 100);
+}
+
+
+static void
+json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    s3c_hist_sums_t  sums;
+    json_object_t    o = { w, "" };
+
+    json_key(&o, "name");
+    json_string(w, zone->name);
+    json_key(&o, "policy");
+    json_string(w, zone->policy);
+
+    json_rows(&o, &s3c_stats_counter_rows, zone, 0);
+    json_rows(&o, &s3c_stats_usage_rows, zone, 0);
+
+    json_key(&o, "buckets");
+    json_buckets(w, zone);
+
+    for (size_t i = 0; i < s3c_stats_hist_rows.n; i++) {
+        json_key(&o, s3c_stats_hist_rows.rows[i].path);
+        s3c_stats_zone_hist(zone, &s3c_stats_hist_rows.rows[i], &sums);
+        json_latency(w, &sums);
+    }
+
+    json_key(&o, "hit_ratio");
+    json_hit_ratio(w, zone);
+
+    json_end(&o);
+}
+
+
+void
+s3c_stats_print_json(s3c_writer_t *w, const s3c_stats_zone_t *zones,
+    unsigned n_zones)
+{
+    s3c_write_lit(w, "{\"zones\":[");
+
+    for (unsigned i = 0; i < n_zones; i++) {
+        if (i > 0) {
+            s3c_write_byte(w, ',');
+        }
+
+        json_zone(w, &zones[i]);
+    }
+
+    s3c_write_lit(w, "]}\n");
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The numbers in the Prometheus text format 0.0.4. A family stands together:
+ * its HELP and TYPE once, then its rows of all zones.
+ */
+#include "stats/stats_rows.h"
+
+/* What a sample needs besides its value. */
+typedef struct {
+    s3c_slice_t  family;
+    s3c_slice_t  labels;       /* those of the row */
+    s3c_slice_t  zone;
+    s3c_slice_t  bucket;       /* data is NULL: no such label */
+} prom_sample_t;
+
+
+static void
+prom_label_value(s3c_writer_t *w, s3c_slice_t s)
+{
+    s3c_write_byte(w, '"');
+
+    while (s.len > 0) {
+        s3c_slice_t  c = s3c_stats_text_next(&s);
+
+        switch (c.data[0]) {
+
+        case '\n':
+            s3c_write_lit(w, "\\n");
+            break;
+
+        case '"':
+        case '\\':
+            s3c_write_byte(w, '\\');
+            s3c_write_slice(w, c);
+            break;
+
+        case '\0':
+            s3c_write_lit(w, "\xef\xbf\xbd");    /* ends the text for some */
+            break;
+
+        default:
+            s3c_write_slice(w, c);
+        }
+    }
+
+    s3c_write_byte(w, '"');
+}
+
+
+/* Everything up to the value; `suffix` goes to the family's name, and `le`,
+ * unless it is NULL, is the bound in microseconds, UINT64_MAX for +Inf. */
+static void
+prom_sample(s3c_writer_t *w, const prom_sample_t *s, const char *suffix,
+    const uint64_t *le)
+{
+    s3c_write_slice(w, s->family);
+    s3c_write_str(w, suffix);
+    s3c_write_lit(w, "{zone=");
+    prom_label_value(w, s->zone);
+
+    if (s->bucket.data != NULL) {
+        s3c_write_lit(w, ",bucket=");
+        prom_label_value(w, s->bucket);
+    }
+
+    if (s->labels.len > 0) {
+        s3c_write_byte(w, ',');
+        s3c_write_slice(w, s->labels);
+    }
+
+    if (le != NULL) {
+        s3c_write_lit(w, ",le=\"");
+
+        if (*le == UINT64_MAX) {
+            s3c_write_lit(w, "+Inf");
+
+        } else {
+            s3c_stats_write_seconds(w, *le);
+        }
+
+        s3c_write_byte(w, '"');
+    }
+
+    s3c_write_lit(w, "} ");
+}
+
+
+static void
+prom_value(s3c_writer_t *w, const prom_sample_t *s, const char *suffix,
+    const uint64_t *le, uint64_t value)
+{
+    prom_sample(w, s, suffix, le);
+    s3c_write_u64(w, value);
+    s3c_write_byte(w, '\n');
+}
+
+
+static void
+prom_histogram(s3c_writer_t *w, const prom_sample_t *s,
+    const s3c_hist_sums_t *sums)
+{
+    uint64_t  le, below = 0;
+
+    for (uint32_t i = 0; i <= S3C_HIST_BUCKETS; i++) {
+        le = i < S3C_HIST_BUCKETS ? s3c_hist_bound_usec(i) : UINT64_MAX;
+        below += sums->place[i];
+        prom_value(w, s, "_bucket", &le, below);
+    }
+
+    prom_sample(w, s, "_sum", NULL);
+    s3c_stats_write_seconds(w, sums->sum_usec);
+    s3c_write_byte(w, '\n');
+
+    prom_value(w, s, "_count", NULL, sums->count);
+}
+
+
+/* One row of one zone. */
+static void
+prom_row(s3c_writer_t *w, const s3c_stats_rows_t *rows,
+    const s3c_stats_row_t *row, const s3c_stats_zone_t *zone)
+{
+    uint8_t          buf[S3C_STATS_BUCKET_NAME];
+    uint32_t         i, n;
+    prom_sample_t    s;
+    s3c_hist_sums_t  sums;
+
+    s = (prom_sample_t) {
+        .family = s3c_stats_row_family(row),
+        .labels = s3c_stats_row_labels(row),
+        .zone = zone->name
+    };
+
+    if (rows->value == NULL) {
+        s3c_stats_zone_hist(zone, row, &sums);
+        prom_histogram(w, &s, &sums);
+        return;
+    }
+
+    n = rows->bucketed ? S3C_STATS_BUCKETS_MAX : 1;
+
+    for (i = 0; i < n; i++) {
+        if (rows->bucketed) {
+            s.bucket = s3c_stats_zone_bucket(zone, i, buf);
+
+            if (s.bucket.len == 0) {
+                continue;
+            }
+        }
+
+        prom_value(w, &s, "", NULL, rows->value(zone, i, row->at));
+    }
+}
+
+
+/* _total is a counter's suffix, and only a counter's. */
+static const char *
+prom_type(const s3c_stats_rows_t *rows, s3c_slice_t family)
+{
+    static const char  total[] = "_total";
+    size_t             n = sizeof(total) - 1;
+
+    if (rows->value == NULL) {
+        return "histogram";
+    }
+
+    if (family.len > n && memcmp(family.data + family.len - n, total, n) == 0)
+    {
+        return "counter";
+    }
+
+    return "gauge";
+}
+
+
+static void
+prom_head(s3c_writer_t *w, const s3c_stats_rows_t *rows, size_t first,
+    size_t n)
+{
+    s3c_slice_t  family = s3c_stats_row_family(&rows->rows[first]);
+    const char  *help = "";
+
+    for (size_t i = first; i < first + n && help[0] == '\0'; i++) {
+        help = rows->rows[i].help;
+    }
+
+    s3c_write_lit(w, "# HELP ");
+    s3c_write_slice(w, family);
+    s3c_write_byte(w, ' ');
+    s3c_write_str(w, help);
+    s3c_write_lit(w, "\n# TYPE ");
+    s3c_write_slice(w, family);
+    s3c_write_byte(w, ' ');
+    s3c_write_str(w, prom_type(rows, family));
+    s3c_write_byte(w, '\n');
+}
+
+
+static void
+prom_rows(s3c_writer_t *w, const s3c_stats_rows_t *rows,
+    const s3c_stats_zone_t *zones, unsigned n_zones)
+{
+    size_t  n;
+
+    for (size_t first = 0; first < rows->n; first += n) {
+        n = s3c_stats_rows_family(rows, first);
+        prom_head(w, rows, first, n);
+
+        for (unsigned z = 0; z < n_zones; z++) {
+            for (size_t i = first; i < first + n; i++) {
+                prom_row(w, rows, &rows->rows[i], &zones[z]);
+            }
+        }
+    }
+}
+
+
+void
+s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
+    unsigned n_zones)
+{
+    prom_rows(w, &s3c_stats_counter_rows, zones, n_zones);
+    prom_rows(w, &s3c_stats_usage_rows, zones, n_zones);
+    prom_rows(w, &s3c_stats_bucket_rows, zones, n_zones);
+    prom_rows(w, &s3c_stats_hist_rows, zones, n_zones);
+}

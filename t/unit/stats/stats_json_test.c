@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The JSON text: a strict parser (RFC 8259) reads it back as a flat list of
+ * paths and values, whatever the names and the shared memory hold.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "stats/stats_rows.h"
+#include "stats/stats_sh.h"
+
+#define TEXT_BYTES  (1 << 20)
+#define LEAVES_MAX  4096
+#define DEPTH_MAX   8
+
+typedef struct {
+    char         path[128];
+    s3c_slice_t  value;        /* as it stands, strings with their quotes */
+} leaf_t;
+
+typedef struct {
+    const uint8_t  *pos;
+    const uint8_t  *end;
+    leaf_t          leaf[LEAVES_MAX];
+    size_t          n;
+    int             depth;
+} reader_t;
+
+static uint8_t      text[TEXT_BYTES];
+static reader_t     reader;
+static s3c_stats_t  stats;
+static void        *mem;
+
+
+static bool read_value(reader_t *r, const char *path);
+
+
+static bool
+read_char(reader_t *r, uint8_t c)
+{
+    if (r->pos == r->end || *r->pos != c) {
+        return false;
+    }
+
+    r->pos++;
+
+    return true;
+}
+
+
+static bool
+read_string(reader_t *r)
+{
+    if (!read_char(r, '"')) {
+        return false;
+    }
+
+    while (r->pos < r->end && *r->pos != '"') {
+        s3c_slice_t  rest = s3c_slice(r->pos, (size_t) (r->end - r->pos));
+
+        if (*r->pos < 0x20) {
+            return false;
+        }
+
+        if (s3c_stats_text_next(&rest).data != r->pos) {
+            return false;                              /* no UTF-8 */
+        }
+
+        if (*r->pos != '\\') {
+            r->pos = rest.data;
+            continue;
+        }
+
+        r->pos++;
+
+        if (r->pos == r->end || strchr("\"\\/bfnrtu", *r->pos) == NULL) {
+            return false;
+        }
+
+        if (*r->pos++ == 'u') {
+            for (int i = 0; i < 4; i++, r->pos++) {
+                if (r->pos == r->end || *r->pos == '\0'
+                    || strchr("0123456789abcdefABCDEF", *r->pos) == NULL)
+                {
+                    return false;
+                }
+            }
+        }
+    }
+
+    return read_char(r, '"');
+}
+
+
+static bool
+read_digits(reader_t *r)
+{
+    const uint8_t  *start = r->pos;
+
+    while (r->pos < r->end && *r->pos >= '0' && *r->pos <= '9') {
+        r->pos++;
+    }
+
+    return r->pos > start;
+}
+
+
+static bool
+read_number(reader_t *r)
+{
+    if (read_char(r, '0')) {
+        if (r->pos < r->end && *r->pos >= '0' && *r->pos <= '9') {
+            return false;
+        }
+
+    } else if (!read_digits(r)) {
+        return false;
+    }
+
+    return !read_char(r, '.') || read_digits(r);
+}
+
+
+static bool
+read_leaf(reader_t *r, const char *path)
+{
+    bool            ok;
+    leaf_t         *leaf;
+    const uint8_t  *start = r->pos;
+
+    if (r->n == LEAVES_MAX) {
+        return false;
+    }
+
+    if (r->end - r->pos >= 4 && memcmp(r->pos, "null", 4) == 0) {
+        r->pos += 4;
+        ok = true;
+
+    } else {
+        ok = *r->pos == '"' ? read_string(r) : read_number(r);
+    }
+
+    for (size_t i = 0; i < r->n; i++) {
+        ok = ok && strcmp(r->leaf[i].path, path) != 0;     /* key twice */
+    }
+
+    leaf = &r->leaf[r->n++];
+    snprintf(leaf->path, sizeof(leaf->path), "%s", path);
+    leaf->value = s3c_slice(start, (size_t) (r->pos - start));
+
+    return ok;
+}
+
+
+static bool
+read_members(reader_t *r, const char *path, bool object)
+{
+    char     child[256], key[128];
+    uint8_t  close = object ? '}' : ']';
+
+    if (read_char(r, close)) {
+        return true;
+    }
+
+    for (int i = 0; ; i++) {
+        const uint8_t  *start = r->pos;
+
+        if (object) {
+            if (!read_string(r)) {
+                return false;
+            }
+
+            snprintf(key, sizeof(key), "%.*s", (int) (r->pos - start) - 2,
+                     (const char *) start + 1);
+
+            if (!read_char(r, ':')) {
+                return false;
+            }
+
+        } else {
+            snprintf(key, sizeof(key), "%d", i);
+        }
+
+        snprintf(child, sizeof(child), "%s%s%s", path, *path ? "." : "", key);
+
+        if (!read_value(r, child)) {
+            return false;
+        }
+
+        if (read_char(r, close)) {
+            return true;
+        }
+
+        if (!read_char(r, ',')) {
+            return false;
+        }
+    }
+}
+
+
+static bool
+read_value(reader_t *r, const char *path)
+{
+    bool  ok, object;
+
+    if (r->pos == r->end || r->depth == DEPTH_MAX) {
+        return false;
+    }
+
+    if (*r->pos != '{' && *r->pos != '[') {
+        return read_leaf(r, path);
+    }
+
+    object = *r->pos++ == '{';
+    r->depth++;
+    ok = read_members(r, path, object);
+    r->depth--;
+
+    return ok;
+}
+
+
+static void
+print(const s3c_stats_zone_t *zones, unsigned n)
+{
+    s3c_writer_t  w;
+
+    s3c_writer_init(&w, text, sizeof(text));
+    s3c_stats_print_json(&w, zones, n);
+    assert_true(s3c_writer_ok(&w));
+
+    reader.pos = w.start;
+    reader.end = w.pos;
+    reader.n = 0;
+    reader.depth = 0;
+    assert_true(read_value(&reader, ""));
+    assert_true(read_char(&reader, '\n'));
+    assert_ptr_equal(reader.pos, reader.end);
+}
+
+
+static s3c_slice_t
+value(const char *prefix, const char *path)
+{
+    char  full[256];
+
+    snprintf(full, sizeof(full), "%s%s", prefix, path);
+
+    for (size_t i = 0; i < reader.n; i++) {
+        if (strcmp(reader.leaf[i].path, full) == 0) {
+            return reader.leaf[i].value;
+        }
+    }
+
+    print_error("no %s\n", full);
+    fail();
+
+    return S3C_SLICE_NONE;
+}
+
+
+static void
+assert_value(const char *path, const char *want)
+{
+    s3c_slice_t  got = value("zones.0.", path);
+
+    if (!s3c_slice_eq(got, s3c_slice(want, strlen(want)))) {
+        print_error("%s: %.*s, not %s\n", path, (int) got.len, got.data, want);
+        fail();
+    }
+}
+
+
+static s3c_stats_zone_t
+zone(void)
+{
+    return (s3c_stats_zone_t) {
+        .name = S3C_SLICE("main"), .stats = &stats,
+        .policy = S3C_SLICE("s3fifo")
+    };
+}
+
+
+static int
+setup(void **state)
+{
+    (void) state;
+
+    mem = aligned_alloc(64, s3c_stats_bytes(2));
+    s3c_stats_format(mem, 2);
+
+    return s3c_stats_attach(&stats, mem, 2, 0) == S3C_OK ? 0 : -1;
+}
+
+
+static int
+teardown(void **state)
+{
+    (void) state;
+    free(mem);
+
+    return 0;
+}
+
+
+static void
+no_zone_is_an_empty_list(void **state)
+{
+    (void) state;
+
+    print(NULL, 0);
+    assert_memory_equal(text, "{\"zones\":[]}\n", 13);
+}
+
+
+static void
+every_row_stands_once_at_its_path_with_its_own_value(void **state)
+{
+    char              want[32];
+    uint64_t          n = 1000;
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    for (size_t i = 0; i < s3c_stats_counter_rows.n; i++) {
+        s3c_stats_add(&stats, s3c_stats_counter_rows.rows[i].at, n++);
+    }
+
+    for (size_t i = 0; i < s3c_stats_usage_rows.n; i++, n++) {
+        memcpy((uint8_t *) &z.usage + s3c_stats_usage_rows.rows[i].at, &n, 8);
+    }
+
+    for (size_t i = 0; i < s3c_stats_bucket_rows.n; i++) {
+        s3c_stats_bucket_add(&stats, 0, s3c_stats_bucket_rows.rows[i].at, n++);
+    }
+
+    print(&z, 1);
+    n = 1000;
+
+    for (size_t i = 0; i < s3c_stats_counter_rows.n; i++) {
+        snprintf(want, sizeof(want), "%llu", (unsigned long long) n++);
+        assert_value(s3c_stats_counter_rows.rows[i].path, want);
+    }
+
+    for (size_t i = 0; i < s3c_stats_usage_rows.n; i++) {
+        snprintf(want, sizeof(want), "%llu", (unsigned long long) n++);
+        assert_value(s3c_stats_usage_rows.rows[i].path, want);
+    }
+
+    for (size_t i = 0; i < s3c_stats_bucket_rows.n; i++) {
+        s3c_slice_t  got = value("zones.0.buckets.0.",
+                                 s3c_stats_bucket_rows.rows[i].path);
+
+        snprintf(want, sizeof(want), "%llu", (unsigned long long) n++);
+        assert_memory_equal(got.data, want, strlen(want));
+    }
+
+    assert_value("name", "\"main\"");
+    assert_value("policy", "\"s3fifo\"");
+    assert_value("buckets.0.name", "\"other\"");
+}
+
+
+static void
+a_bucket_that_was_seen_is_listed_by_name(void **state)
+{
+    uint32_t          n;
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    n = s3c_stats_bucket(&stats, S3C_SLICE("a\"b\\c"));
+    s3c_stats_bucket_add(&stats, n, S3C_BSTAT_PASSES, 7);
+    print(&z, 1);
+    assert_value("buckets.1.name", "\"a\\\"b\\\\c\"");
+    assert_value("buckets.1.requests.pass", "7");
+}
+
+
+static void
+the_hit_ratio_is_null_before_the_first_request(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    s3c_stats_add(&stats, S3C_STAT_REQ_BYPASS, 5);
+    print(&z, 1);
+    assert_value("hit_ratio", "null");
+}
+
+
+static void
+the_hit_ratio_counts_what_needed_no_body_from_the_origin(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    s3c_stats_add(&stats, S3C_STAT_REQ_MISS, 1);
+    print(&z, 1);
+    assert_value("hit_ratio", "0");
+
+    s3c_stats_add(&stats, S3C_STAT_REQ_HIT, 3);
+    s3c_stats_add(&stats, S3C_STAT_REQ_BYPASS, 50);
+    print(&z, 1);
+    assert_value("hit_ratio", "0.75");
+
+    s3c_stats_add(&stats, S3C_STAT_REQ_SHARED, 1);
+    s3c_stats_add(&stats, S3C_STAT_REQ_STALE, 1);
+    s3c_stats_add(&stats, S3C_STAT_REQ_REVALIDATED, 1);
+    print(&z, 1);
+    assert_value("hit_ratio", "0.8571");
+
+    s3c_stats_add(&stats, S3C_STAT_REQ_HIT, 1000000);
+    print(&z, 1);
+    assert_value("hit_ratio", "0.9999");
+}
+
+
+static void
+latencies_are_seconds_and_null_without_observations(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    s3c_stats_observe(&stats, S3C_HIST_FIRST_BYTE_HIT, 2000);
+    s3c_stats_observe(&stats, S3C_HIST_FIRST_BYTE_HIT, 1100);
+    print(&z, 1);
+
+    assert_value("latency.first_byte_hit.count", "2");
+    assert_value("latency.first_byte_hit.sum", "0.0031");
+    assert_value("latency.first_byte_hit.p50", "0.001536");
+    assert_value("latency.first_byte_miss.count", "0");
+    assert_value("latency.first_byte_miss.p50", "null");
+    assert_value("latency.fill.p99", "null");
+}
+
+
+static void
+a_zone_without_counters_prints_zeros(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    z.stats = NULL;
+    z.usage.entries = 5;
+    print(&z, 1);
+    assert_value("requests.hit", "0");
+    assert_value("memory.entries", "5");
+    assert_value("buckets.0.requests.hit", "0");
+    assert_value("latency.fill.count", "0");
+}
+
+
+static void
+zone_names_are_escaped(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    z.name = S3C_SLICE("q\"b\\n\nz\0e\xff.");
+    z.policy = S3C_SLICE_NONE;
+    print(&z, 1);
+    assert_value("name",
+                 "\"q\\\"b\\\\n\\u000az\\u0000e\xef\xbf\xbd.\"");
+    assert_value("policy", "\"\"");
+}
+
+
+static void
+largest_numbers_print_in_full(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    s3c_stats_add(&stats, S3C_STAT_SENT_RAM, UINT64_MAX);
+    print(&z, 1);
+    assert_value("sent_bytes.ram", "18446744073709551615");
+}
+
+
+/* After a crash the memory may hold anything. */
+static void
+garbage_in_the_shared_memory_is_still_valid_json(void **state)
+{
+    uint8_t          *p = mem;
+    uint32_t          seed = 1;
+    s3c_stats_sh_t   *sh = mem;
+    s3c_stats_zone_t  zones[2] = { zone(), zone() };
+
+    (void) state;
+
+    for (int round = 0; round < 50; round++) {
+        for (size_t i = sizeof(sh->head); i < s3c_stats_bytes(2); i++) {
+            seed = seed * 1664525 + 1013904223;
+            p[i] = (uint8_t) (seed >> 24);
+        }
+
+        for (int i = 0; i < S3C_STATS_BUCKETS_MAX; i += 2) {
+            sh->names.tag[i] = S3C_STATS_TAG_READY;
+        }
+
+        print(zones, 2);
+    }
+}
+
+
+static void
+a_short_buffer_overflows_and_is_never_passed(void **state)
+{
+    size_t            full;
+    s3c_writer_t      w;
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    print(&z, 1);
+    full = (size_t) (reader.end - text);
+
+    for (size_t size = 0; size <= full; size += size + 61 < full ? 61 : 1) {
+        void  *buf = malloc(size + !size);
+
+        s3c_writer_init(&w, buf, size);
+        s3c_stats_print_json(&w, &z, 1);
+        assert_int_equal(s3c_writer_ok(&w), size == full);
+        free(buf);
+    }
+}
+
+
+int
+main(void)
+{
+#define T(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest  tests[] = {
+        T(no_zone_is_an_empty_list),
+        T(every_row_stands_once_at_its_path_with_its_own_value),
+        T(a_bucket_that_was_seen_is_listed_by_name),
+        T(the_hit_ratio_is_null_before_the_first_request),
+        T(the_hit_ratio_counts_what_needed_no_body_from_the_origin),
+        T(latencies_are_seconds_and_null_without_observations),
+        T(a_zone_without_counters_prints_zeros),
+        T(zone_names_are_escaped),
+        T(largest_numbers_print_in_full),
+        T(garbage_in_the_shared_memory_is_still_valid_json),
+        T(a_short_buffer_overflows_and_is_never_passed)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
