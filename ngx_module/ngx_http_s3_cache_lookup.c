@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The way of a GET or HEAD from the memory tier to its answer: found, being
+ * filled, to be validated, or missing. Each step decides one thing and either
+ * goes on to the next or waits for a fill to move.
+ *
+ *   lookup    -> found | follow | begin
+ *   begin     -> follow (leading or not) | found | pass
+ *   found     -> reply | check | begin
+ *   check     -> reply | lookup | error
+ *   follow    -> reply | lookup | pass | error
+ */
+
+#include "ngx_http_s3_cache_module.h"
+
+
+static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
+static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx);
+static void ngx_http_s3_cache_check_aside(ngx_http_s3_cache_ctx_t *ctx);
+static s3c_status_t ngx_http_s3_cache_open(ngx_http_s3_cache_ctx_t *ctx);
+static void ngx_http_s3_cache_wake(ngx_http_s3_cache_watch_t *watch);
+
+
+ngx_int_t
+ngx_http_s3_cache_lookup(ngx_http_s3_cache_ctx_t *ctx)
+{
+    switch (s3c_ram_find(ctx->zone->ram, ctx->object, ngx_http_s3_cache_now(),
+                         &ctx->pin))
+    {
+    case S3C_OK:
+        return ngx_http_s3_cache_found(ctx);
+
+    case S3C_AGAIN:
+        return ngx_http_s3_cache_join(ctx);
+
+    case S3C_MISS:
+        return ngx_http_s3_cache_begin(ctx);
+
+    default:
+        return ngx_http_s3_cache_pass(ctx);
+    }
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_restart(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_s3_cache_release(ctx);
+
+    if (++ctx->restarts > NGX_HTTP_S3_CACHE_RESTARTS_MAX) {
+        return ngx_http_s3_cache_pass(ctx);
+    }
+
+    return ngx_http_s3_cache_lookup(ctx);
+}
+
+
+/* It is not there: lead its fill, or join the one who was quicker. */
+
+static ngx_int_t
+ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
+{
+    switch (s3c_ram_fill_begin(ctx->zone->ram, ctx->object,
+                               ngx_http_s3_cache_now(), &ctx->pin))
+    {
+    case S3C_OK:
+        ctx->led = 1;
+        ngx_http_s3_cache_clock(ctx);
+        (void) ngx_http_s3_cache_fill_object(ctx, &ctx->pin);
+        return ngx_http_s3_cache_follow(ctx);
+
+    case S3C_AGAIN:
+        return ngx_http_s3_cache_join(ctx);
+
+    case S3C_EXISTS:
+        return ngx_http_s3_cache_found(ctx);
+
+    default:
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
+        return ngx_http_s3_cache_pass(ctx);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ctx->followed = 1;
+    ngx_http_s3_cache_clock(ctx);
+    s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_FOLLOWED, 1);
+
+    return ngx_http_s3_cache_follow(ctx);
+}
+
+
+/* From here on the request waits: how long is always measured. */
+
+static void
+ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (ctx->begun_us == 0) {
+        ctx->begun_us = ngx_http_s3_cache_usec();
+    }
+}
+
+
+/*
+ * One who wants the truth as of now (strict, no-cache) must not take the
+ * answer to a question that was asked before it came.
+ */
+
+static ngx_uint_t
+ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx)
+{
+    return ctx->conf->rules.mode == S3C_FRESHNESS_STRICT
+           || (ctx->no_cache && ctx->conf->rules.client_revalidates);
+}
+
+
+/* The pinned entry is complete. */
+
+static ngx_int_t
+ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
+{
+    s3c_use_t  use;
+
+    switch (ngx_http_s3_cache_open(ctx)) {
+
+    case S3C_OK:
+        break;
+
+    case S3C_CORRUPT:
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_RECORD_CORRUPT, 1);
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "s3_cache: a damaged record was dropped");
+        (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+        return ngx_http_s3_cache_restart(ctx);
+
+    default:
+        /* another object under the same 128 bits */
+        ngx_http_s3_cache_release(ctx);
+        return ngx_http_s3_cache_pass(ctx);
+    }
+
+    /* what came by a fill that this very request waited for is fresh, and so
+       is what it has just had validated */
+
+    if (ctx->led || ctx->followed || ctx->checked) {
+        return ngx_http_s3_cache_reply(ctx);
+    }
+
+    use = s3c_plan_use(&ctx->conf->rules, &ctx->view, ngx_http_s3_cache_now(),
+                       ctx->no_cache,
+                       ctx->ask.checksum_mode
+                       && ctx->ask.range.kind == S3C_RANGE_NONE);
+
+    switch (use) {
+
+    case S3C_USE_FRESH:
+        return ngx_http_s3_cache_reply(ctx);
+
+    case S3C_USE_AND_REVALIDATE:
+        ngx_http_s3_cache_check_aside(ctx);
+        ctx->stale = 1;
+        return ngx_http_s3_cache_reply(ctx);
+
+    case S3C_REVALIDATE_FIRST:
+        return ngx_http_s3_cache_check(ctx);
+
+    case S3C_REFETCH:
+        break;
+    }
+
+    (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+    s3c_ram_unpin(ctx->zone->ram, &ctx->pin);
+
+    return ngx_http_s3_cache_begin(ctx);
+}
+
+
+/* The pinned entry is or was being filled. */
+
+static ngx_int_t
+ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
+{
+    s3c_status_t     st;
+    s3c_fill_view_t  fill;
+
+    for ( ;; ) {
+
+        s3c_ram_view(ctx->zone->ram, &ctx->pin, &fill);
+
+        switch (fill.phase) {
+
+        case S3C_FILL_ASKING:
+            st = ngx_http_s3_cache_wait(ctx, &ctx->pin, &fill,
+                                        ngx_http_s3_cache_follow);
+            if (st == S3C_EXISTS) {
+                continue;
+            }
+
+            return ngx_http_s3_cache_hold(ctx);
+
+        case S3C_FILL_BODY:
+        case S3C_FILL_DONE:
+
+            if (ngx_http_s3_cache_open(ctx) != S3C_OK) {
+                ngx_http_s3_cache_release(ctx);
+                return ngx_http_s3_cache_pass(ctx);
+            }
+
+            if ((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head) {
+                /* an error that a HEAD brought has no document for us */
+                (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+                return ngx_http_s3_cache_restart(ctx);
+            }
+
+            if (!(ctx->view.flags & S3C_RECORD_ERROR) && !ctx->checked
+                && ((ctx->ask.checksum_mode
+                     && ctx->ask.range.kind == S3C_RANGE_NONE
+                     && !(ctx->view.flags & S3C_RECORD_FULL))
+                    || (!ctx->led && ngx_http_s3_cache_wants_truth(ctx))))
+            {
+                /* led by a ranged read, it does not know the checksums; or
+                   it may be older than this request */
+                if (fill.phase == S3C_FILL_DONE) {
+                    return ngx_http_s3_cache_check(ctx);
+                }
+
+                st = ngx_http_s3_cache_wait(ctx, &ctx->pin, &fill,
+                                            ngx_http_s3_cache_follow);
+                if (st == S3C_EXISTS) {
+                    continue;
+                }
+
+                return ngx_http_s3_cache_hold(ctx);
+            }
+
+            return ngx_http_s3_cache_reply(ctx);
+
+        case S3C_FILL_FAILED:
+            return ngx_http_s3_cache_fill_ended(ctx, fill.reason);
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
+{
+    ngx_http_s3_cache_release(ctx);
+
+    switch (reason) {
+
+    case NGX_HTTP_S3_CACHE_FILL_ROOM:
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
+        /* fall through */
+
+    case NGX_HTTP_S3_CACHE_FILL_PASS:
+        return ngx_http_s3_cache_pass(ctx);
+
+    case NGX_HTTP_S3_CACHE_FILL_TIMEOUT:
+        ctx->result = NGX_HTTP_S3_CACHE_ERROR;
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_GATEWAY_TIMEOUT,
+                                            NULL);
+
+    case NGX_HTTP_S3_CACHE_FILL_UNREACHABLE:
+    case NGX_HTTP_S3_CACHE_FILL_BROKEN:
+    case NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR:
+        ctx->result = NGX_HTTP_S3_CACHE_ERROR;
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
+
+    default:  /* CHANGED, AGAIN, S3C_FILL_REASON_DIED */
+        return ngx_http_s3_cache_restart(ctx);
+    }
+}
+
+
+/* Ask the origin whether the pinned record still holds; then go on. */
+
+static ngx_int_t
+ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx)
+{
+    uint64_t       nonce;
+    s3c_hash128_t  key;
+
+    /* an expired record may be vouched for by anybody's question */
+
+    nonce = ngx_http_s3_cache_wants_truth(ctx) ? ++ctx->zone->nonce : 0;
+    ngx_http_s3_cache_clock(ctx);
+
+    key = s3c_key_revalidate(ctx->zone->secret, ctx->object, nonce);
+
+    switch (s3c_ram_fill_begin(ctx->zone->ram, key, ngx_http_s3_cache_now(),
+                               &ctx->check))
+    {
+    case S3C_OK:
+        (void) ngx_http_s3_cache_fill_check(ctx, &ctx->check);
+        return ngx_http_s3_cache_check_moved(ctx);
+
+    case S3C_AGAIN:
+        return ngx_http_s3_cache_check_moved(ctx);
+
+    case S3C_EXISTS:
+        return ngx_http_s3_cache_restart(ctx);
+
+    default:
+        ngx_http_s3_cache_release(ctx);
+        return ngx_http_s3_cache_pass(ctx);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
+{
+    s3c_fill_view_t  fill;
+
+    for ( ;; ) {
+        s3c_ram_view(ctx->zone->ram, &ctx->check, &fill);
+
+        if (fill.phase == S3C_FILL_FAILED || fill.phase == S3C_FILL_DONE) {
+            break;
+        }
+
+        if (ngx_http_s3_cache_wait(ctx, &ctx->check, &fill,
+                                   ngx_http_s3_cache_check_moved)
+            != S3C_EXISTS)
+        {
+            return ngx_http_s3_cache_hold(ctx);
+        }
+    }
+
+    s3c_ram_unpin(ctx->zone->ram, &ctx->check);
+
+    switch (fill.reason) {
+
+    case NGX_HTTP_S3_CACHE_FILL_FRESH:
+        ctx->checked = 1;
+        ctx->revalidated = 1;
+        return ngx_http_s3_cache_reply(ctx);
+
+    case NGX_HTTP_S3_CACHE_FILL_AGAIN:
+    case NGX_HTTP_S3_CACHE_FILL_CHANGED:
+        ctx->checked = 1;
+        return ngx_http_s3_cache_restart(ctx);
+
+    case NGX_HTTP_S3_CACHE_FILL_UNREACHABLE:
+    case NGX_HTTP_S3_CACHE_FILL_TIMEOUT:
+    case NGX_HTTP_S3_CACHE_FILL_BROKEN:
+    case NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR:
+
+        if (s3c_plan_stale_on_error(&ctx->conf->rules, &ctx->view,
+                                    ngx_http_s3_cache_now()))
+        {
+            ctx->stale = 1;
+            return ngx_http_s3_cache_reply(ctx);
+        }
+
+        /* fall through */
+
+    default:
+        return ngx_http_s3_cache_fill_ended(ctx, fill.reason);
+    }
+}
+
+
+/* In the background: this request is served meanwhile. */
+
+static void
+ngx_http_s3_cache_check_aside(ngx_http_s3_cache_ctx_t *ctx)
+{
+    s3c_hash128_t  key;
+
+    key = s3c_key_revalidate(ctx->zone->secret, ctx->object, 0);
+
+    switch (s3c_ram_fill_begin(ctx->zone->ram, key, ngx_http_s3_cache_now(),
+                               &ctx->check))
+    {
+    case S3C_OK:
+        (void) ngx_http_s3_cache_fill_check(ctx, &ctx->check);
+        s3c_ram_unpin(ctx->zone->ram, &ctx->check);
+        break;
+
+    case S3C_AGAIN:
+    case S3C_EXISTS:
+        s3c_ram_unpin(ctx->zone->ram, &ctx->check);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+/* Checks the record of the pinned entry into ctx->view. */
+
+static s3c_status_t
+ngx_http_s3_cache_open(ngx_http_s3_cache_ctx_t *ctx)
+{
+    int                          n;
+    size_t                       size;
+    struct iovec                 iov;
+    ngx_http_s3_cache_target_t  *target;
+
+    target = ngx_http_s3_cache_target(ctx);
+    if (target == NULL) {
+        return S3C_MISS;
+    }
+
+    n = 1;
+    size = s3c_ram_size(ctx->zone->ram, &ctx->pin);
+
+    if (s3c_ram_span(ctx->zone->ram, &ctx->pin, 0, size, &iov, &n) == 0) {
+        return S3C_CORRUPT;
+    }
+
+    return s3c_record_open(iov.iov_base, iov.iov_len, size, &target->ident,
+                           &ctx->view);
+}
+
+
+s3c_status_t
+ngx_http_s3_cache_wait(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
+    const s3c_fill_view_t *seen,
+    ngx_int_t (*resume)(ngx_http_s3_cache_ctx_t *))
+{
+    s3c_status_t     st;
+    s3c_fill_view_t  now;
+
+    ctx->watch.wake = ngx_http_s3_cache_wake;
+    ctx->watch.data = ctx;
+    ctx->resume = resume;
+
+    st = ngx_http_s3_cache_watch(ctx->zone, pin, &ctx->watch);
+
+    if (st != S3C_OK) {
+        return st;
+    }
+
+    /* what moved before the watch wakes nobody */
+
+    s3c_ram_view(ctx->zone->ram, pin, &now);
+
+    if (now.phase != seen->phase || now.filled != seen->filled) {
+        ngx_http_s3_cache_unwatch(&ctx->watch);
+        return S3C_EXISTS;
+    }
+
+    return S3C_OK;
+}
+
+
+static void
+ngx_http_s3_cache_wake(ngx_http_s3_cache_watch_t *watch)
+{
+    ngx_http_s3_cache_ctx_t *ctx = watch->data;
+
+    ngx_http_s3_cache_run(ctx, ctx->resume);
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The module itself: its directives, its configurations and their merging.
+ * Only wires; what a directive does is in the file of its name.
+ */
+
+#include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_status.h"
+
+
+#define loc(field)     offsetof(ngx_http_s3_cache_loc_conf_t, field)
+#define origin(field)  (loc(origin_conf)                                     \
+                        + offsetof(ngx_http_s3_cache_origin_conf_t, field))
+
+#define ANYWHERE  (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
+
+
+static ngx_int_t ngx_http_s3_cache_preconfiguration(ngx_conf_t *cf);
+static void *ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+static ngx_conf_enum_t  ngx_http_s3_cache_freshness[] = {
+    { ngx_string("ttl"), S3C_FRESHNESS_TTL },
+    { ngx_string("strict"), S3C_FRESHNESS_STRICT },
+    { ngx_string("immutable"), S3C_FRESHNESS_IMMUTABLE },
+    { ngx_null_string, 0 }
+};
+
+
+/* identities come with an issue of their own; "off" is said, not implied */
+static ngx_conf_enum_t  ngx_http_s3_cache_auth[] = {
+    { ngx_string("off"), 0 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_s3_cache_ahead_bounds = {
+    ngx_conf_check_num_bounds, 1, NGX_HTTP_S3_CACHE_AHEAD_MAX
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_s3_cache_tries_bounds = {
+    ngx_conf_check_num_bounds, 1, 16
+};
+
+
+static ngx_command_t  ngx_http_s3_cache_commands[] = {
+
+    { ngx_string("s3_cache_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_s3_cache_conf_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_conf_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_origin"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_origin_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(origin_conf),
+      NULL },
+
+    { ngx_string("s3_cache_origin_credentials"),
+      ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_s3_cache_origin_credentials_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(origin_conf),
+      NULL },
+
+    { ngx_string("s3_cache_origin_region"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(region),
+      NULL },
+
+    { ngx_string("s3_cache_origin_ssl_name"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(ssl_name),
+      NULL },
+
+    { ngx_string("s3_cache_origin_ssl_verify"),
+      ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(ssl_verify),
+      NULL },
+
+    { ngx_string("s3_cache_origin_ssl_verify_depth"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(ssl_verify_depth),
+      NULL },
+
+    { ngx_string("s3_cache_origin_ssl_trusted_certificate"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(ssl_trusted_certificate),
+      NULL },
+
+    { ngx_string("s3_cache_origin_connect_timeout"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(connect_timeout),
+      NULL },
+
+    { ngx_string("s3_cache_origin_send_timeout"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(send_timeout),
+      NULL },
+
+    { ngx_string("s3_cache_origin_read_timeout"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(read_timeout),
+      NULL },
+
+    { ngx_string("s3_cache_origin_keepalive"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(keepalive),
+      NULL },
+
+    { ngx_string("s3_cache_origin_keepalive_timeout"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(keepalive_timeout),
+      NULL },
+
+    { ngx_string("s3_cache_origin_tries"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      origin(tries),
+      &ngx_http_s3_cache_tries_bounds },
+
+    { ngx_string("s3_cache_domain"),
+      ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_s3_cache_conf_domain,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_block_size"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(block_size),
+      NULL },
+
+    { ngx_string("s3_cache_valid"),
+      ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_s3_cache_conf_valid,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_freshness"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(freshness),
+      ngx_http_s3_cache_freshness },
+
+    { ngx_string("s3_cache_stale_while_revalidate"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(stale_while_revalidate),
+      NULL },
+
+    { ngx_string("s3_cache_stale_if_error"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(stale_if_error),
+      NULL },
+
+    { ngx_string("s3_cache_client_no_cache"),
+      ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(client_no_cache),
+      NULL },
+
+    { ngx_string("s3_cache_read_ahead"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(read_ahead),
+      &ngx_http_s3_cache_ahead_bounds },
+
+    { ngx_string("s3_cache_headers"),
+      ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(headers),
+      NULL },
+
+    { ngx_string("s3_cache_direct_send"),
+      ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(direct_send),
+      NULL },
+
+    { ngx_string("s3_cache_auth"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth),
+      ngx_http_s3_cache_auth },
+
+    { ngx_string("s3_cache_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_status_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_s3_cache_module_ctx = {
+    ngx_http_s3_cache_preconfiguration,    /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_s3_cache_create_main_conf,    /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_s3_cache_create_loc_conf,     /* create location configuration */
+    ngx_http_s3_cache_merge_loc_conf       /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_s3_cache_module = {
+    NGX_MODULE_V1,
+    &ngx_http_s3_cache_module_ctx,         /* module context */
+    ngx_http_s3_cache_commands,            /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_s3_cache_worker_init,         /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_s3_cache_worker_exit,         /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_s3_cache_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_s3_cache_add_variables(cf);
+}
+
+
+static void *
+ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_s3_cache_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_s3_cache_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&mcf->zones, cf->pool, 2,
+                       sizeof(ngx_http_s3_cache_zone_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return mcf;
+}
+
+
+static void *
+ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_s3_cache_loc_conf_t  *lcf;
+
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_s3_cache_loc_conf_t));
+    if (lcf == NULL) {
+        return NULL;
+    }
+
+    /* set by ngx_pcalloc(): zone, origin, rules = 0 */
+
+    lcf->enable = NGX_CONF_UNSET;
+    ngx_http_s3_cache_origin_conf_init(&lcf->origin_conf);
+    lcf->domains = NGX_CONF_UNSET_PTR;
+    lcf->block_size = NGX_CONF_UNSET_SIZE;
+    lcf->valid = NGX_CONF_UNSET_PTR;
+    lcf->freshness = NGX_CONF_UNSET_UINT;
+    lcf->stale_while_revalidate = NGX_CONF_UNSET;
+    lcf->stale_if_error = NGX_CONF_UNSET;
+    lcf->client_no_cache = NGX_CONF_UNSET;
+    lcf->read_ahead = NGX_CONF_UNSET_UINT;
+    lcf->headers = NGX_CONF_UNSET;
+    lcf->direct_send = NGX_CONF_UNSET;
+    lcf->auth = NGX_CONF_UNSET_UINT;
+
+    return lcf;
+}
+
+
+static char *
+ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_s3_cache_loc_conf_t  *prev = parent;
+    ngx_http_s3_cache_loc_conf_t  *conf = child;
+
+    char                          *rv;
+    uint64_t                       in[2];
+    ngx_http_core_loc_conf_t      *clcf;
+
+    if (conf->enable == NGX_CONF_UNSET) {
+        conf->enable = prev->enable;
+        conf->zone = prev->zone;
+    }
+
+    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_ptr_value(conf->domains, prev->domains, NULL);
+    ngx_conf_merge_size_value(conf->block_size, prev->block_size,
+                              1024 * 1024);
+    ngx_conf_merge_ptr_value(conf->valid, prev->valid, NULL);
+    ngx_conf_merge_uint_value(conf->freshness, prev->freshness,
+                              S3C_FRESHNESS_TTL);
+    ngx_conf_merge_sec_value(conf->stale_while_revalidate,
+                             prev->stale_while_revalidate, 0);
+    ngx_conf_merge_sec_value(conf->stale_if_error, prev->stale_if_error, 0);
+    ngx_conf_merge_value(conf->client_no_cache, prev->client_no_cache, 1);
+    ngx_conf_merge_uint_value(conf->read_ahead, prev->read_ahead, 4);
+    ngx_conf_merge_value(conf->headers, prev->headers, 1);
+    ngx_conf_merge_value(conf->direct_send, prev->direct_send, 0);
+    ngx_conf_merge_uint_value(conf->auth, prev->auth, 0);
+
+    /* a power of two, so that blocks of one size never overlap another's */
+    if (conf->block_size < 64 * 1024 || conf->block_size > 16 * 1024 * 1024
+        || (conf->block_size & (conf->block_size - 1)) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"s3_cache_block_size\" must be a power of two "
+                           "between 64k and 16m");
+        return NGX_CONF_ERROR;
+    }
+
+    conf->rules.mode = conf->freshness;
+    conf->rules.while_revalidate_ms =
+                                (uint64_t) conf->stale_while_revalidate * 1000;
+    conf->rules.if_error_ms = (uint64_t) conf->stale_if_error * 1000;
+    conf->rules.client_revalidates = conf->client_no_cache;
+
+    rv = ngx_http_s3_cache_origin_conf_merge(cf, &prev->origin_conf,
+                                             &conf->origin_conf,
+                                             &conf->origin);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (!conf->enable) {
+        conf->zone = NULL;
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->origin == NULL) {
+
+        if (clcf->name.len > 0 && clcf->handler == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"s3_cache\" is on in location \"%V\", but "
+                               "there is no \"s3_cache_origin\"",
+                               &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+
+        /* an outer level, whose inner ones may name one */
+        return NGX_CONF_OK;
+    }
+
+    /* who asked is part of what was got: two credentials may see two worlds */
+    in[0] = conf->origin->id;
+    in[1] = s3c_hash64(conf->origin_conf.access_key.data,
+                       conf->origin_conf.access_key.len);
+    conf->identity = s3c_hash64(in, sizeof(in));
+
+    if (clcf->handler == NULL) {
+        clcf->handler = ngx_http_s3_cache_handler;
+    }
+
+    return NGX_CONF_OK;
+}

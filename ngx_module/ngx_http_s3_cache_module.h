@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the glue's files share: configurations, the zone as a worker sees it,
+ * and the context of a client's request. The core (src/) knows none of it.
+ */
+
+#ifndef NGX_HTTP_S3_CACHE_MODULE_H
+#define NGX_HTTP_S3_CACHE_MODULE_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include "base/region.h"
+#include "ram/ram.h"
+#include "s3/s3_address.h"
+#include "s3/s3_meta.h"
+#include "s3/s3_operation.h"
+#include "serve/plan.h"
+#include "serve/record.h"
+#include "stats/stats.h"
+
+#include "ngx_http_s3_cache_origin.h"
+
+
+#define NGX_HTTP_S3_CACHE_HEADERS_MAX    100
+#define NGX_HTTP_S3_CACHE_RESTARTS_MAX   4
+#define NGX_HTTP_S3_CACHE_AHEAD_MAX      32
+#define NGX_HTTP_S3_CACHE_WINDOW         (512 * 1024)
+#define NGX_HTTP_S3_CACHE_ERROR_BODY_MAX (64 * 1024)
+#define NGX_HTTP_S3_CACHE_VALID_FOREVER  ((time_t) -1)
+#define NGX_HTTP_S3_CACHE_REQUEST_ID     16     /* hex digits */
+
+/* why a fill ended without a result; see S3C_FILL_REASON_DIED as well */
+#define NGX_HTTP_S3_CACHE_FILL_PASS         1    /* not to be kept */
+#define NGX_HTTP_S3_CACHE_FILL_ROOM         2    /* no memory for it */
+#define NGX_HTTP_S3_CACHE_FILL_CHANGED      3    /* another version */
+#define NGX_HTTP_S3_CACHE_FILL_FRESH        4    /* revalidated: unchanged */
+#define NGX_HTTP_S3_CACHE_FILL_AGAIN        5    /* look once more */
+#define NGX_HTTP_S3_CACHE_FILL_UNREACHABLE  6
+#define NGX_HTTP_S3_CACHE_FILL_TIMEOUT      7
+#define NGX_HTTP_S3_CACHE_FILL_BROKEN       8    /* cut or malformed */
+#define NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR 9    /* 5xx to a block */
+
+
+typedef struct ngx_http_s3_cache_zone_s   ngx_http_s3_cache_zone_t;
+typedef struct ngx_http_s3_cache_ctx_s    ngx_http_s3_cache_ctx_t;
+typedef struct ngx_http_s3_cache_pass_s   ngx_http_s3_cache_pass_t;
+
+
+typedef enum {
+    NGX_HTTP_S3_CACHE_HIT = 0,       /* order of the REQ_* counters */
+    NGX_HTTP_S3_CACHE_MISS,
+    NGX_HTTP_S3_CACHE_SHARED,
+    NGX_HTTP_S3_CACHE_STALE,
+    NGX_HTTP_S3_CACHE_REVALIDATED,
+    NGX_HTTP_S3_CACHE_BYPASS,
+    NGX_HTTP_S3_CACHE_REFUSED,
+    NGX_HTTP_S3_CACHE_ERROR
+} ngx_http_s3_cache_result_e;
+
+
+/* The shared memory of a zone: outlives cycles, counted by them. */
+typedef struct {
+    ngx_uint_t                  refs;
+    s3c_region_t                region;
+    void                       *stats;
+    void                       *ram;
+    size_t                      ram_bytes;
+    uint32_t                    n_slots;
+    s3c_ram_policy_t            policy;
+    int                        *efds;          /* n_slots eventfds */
+} ngx_http_s3_cache_shared_t;
+
+
+struct ngx_http_s3_cache_zone_s {
+    ngx_str_t                   name;
+    off_t                       size;
+    s3c_ram_policy_t            policy;
+    ngx_uint_t                  fills;         /* at most, in flight */
+    off_t                       fill_memory;
+    ngx_shm_zone_t             *shm_zone;
+    ngx_pool_t                 *pool;          /* of the cycle */
+    ngx_http_s3_cache_shared_t *shared;
+
+    /* of this worker */
+    s3c_ram_t                  *ram;           /* NULL: does without */
+    const uint8_t              *secret;
+    s3c_stats_t                 stats;
+    ngx_connection_t           *wake_connection;
+    ngx_event_t                 wake_event;    /* posted */
+    ngx_event_t                 sweep_event;
+    ngx_queue_t                *watchers;      /* by fill number */
+    uint64_t                    nonce;
+};
+
+
+typedef struct {
+    ngx_array_t                 zones;         /* ngx_http_s3_cache_zone_t * */
+} ngx_http_s3_cache_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                  status;        /* 0: any */
+    time_t                      valid;         /* seconds, or FOREVER */
+} ngx_http_s3_cache_valid_t;
+
+
+typedef struct {
+    ngx_http_s3_cache_zone_t   *zone;          /* NULL after merge: off */
+    ngx_flag_t                  enable;
+    ngx_http_s3_cache_origin_conf_t  origin_conf;
+    ngx_http_s3_cache_origin_t *origin;
+    uint64_t                    identity;      /* of origin and credentials */
+    ngx_array_t                *domains;       /* s3c_slice_t */
+    size_t                      block_size;
+    ngx_array_t                *valid;         /* ngx_http_s3_cache_valid_t */
+    ngx_uint_t                  freshness;     /* s3c_freshness_t */
+    time_t                      stale_while_revalidate;
+    time_t                      stale_if_error;
+    ngx_flag_t                  client_no_cache;
+    ngx_uint_t                  read_ahead;    /* blocks */
+    ngx_flag_t                  headers;       /* X-Cache and Age */
+    ngx_flag_t                  direct_send;
+    ngx_uint_t                  auth;          /* only off in this version */
+    s3c_fresh_rules_t           rules;         /* made of the above */
+} ngx_http_s3_cache_loc_conf_t;
+
+
+/* One who waits for a fill to move. */
+typedef struct ngx_http_s3_cache_watch_s  ngx_http_s3_cache_watch_t;
+
+struct ngx_http_s3_cache_watch_s {
+    ngx_queue_t                 queue;
+    void                      (*wake)(ngx_http_s3_cache_watch_t *watch);
+    void                       *data;
+    unsigned                    linked:1;
+};
+
+
+typedef struct {
+    ngx_chain_t                 chain;
+    ngx_buf_t                   buf;
+} ngx_http_s3_cache_link_t;
+
+
+/* What the request names and wants. Large: see ngx_http_s3_cache_target(). */
+typedef struct {
+    s3c_s3_address_t            addr;
+    s3c_s3_operation_t          op;
+    s3c_ident_t                 ident;
+} ngx_http_s3_cache_target_t;
+
+
+struct ngx_http_s3_cache_ctx_s {
+    ngx_http_request_t         *request;
+    ngx_http_s3_cache_loc_conf_t  *conf;
+    ngx_http_s3_cache_zone_t   *zone;
+    ngx_http_s3_cache_target_t *target;        /* kept, or NULL */
+
+    s3c_hash128_t               object;
+    s3c_ask_t                   ask;
+
+    s3c_ram_pin_t               pin;           /* the object's entry */
+    s3c_record_view_t           view;          /* of it, once opened */
+    s3c_ram_pin_t               check;         /* a revalidation's entry */
+    ngx_http_s3_cache_watch_t   watch;
+    ngx_int_t                 (*resume)(ngx_http_s3_cache_ctx_t *ctx);
+
+    s3c_reply_t                 reply;
+    uint64_t                    pos;           /* next body byte to send */
+    s3c_ram_pin_t               block_pin;     /* of the block being sent */
+    uint64_t                    block;
+    uint64_t                    ahead_to;      /* blocks below were asked for */
+    ngx_http_s3_cache_link_t   *links;         /* of the window being sent */
+    ngx_uint_t                  nlinks;
+
+    ngx_http_s3_cache_pass_t   *pass;          /* a pass-through's state */
+    uint64_t                    begun_us;
+    ngx_http_s3_cache_result_e  result;
+    ngx_uint_t                  restarts;
+    uint32_t                    bucket;        /* of the stats */
+    u_char                      request_id[NGX_HTTP_S3_CACHE_REQUEST_ID];
+
+    unsigned                    waiting:1;     /* holds r->main->count */
+    unsigned                    head:1;
+    unsigned                    led:1;         /* this request began a fill */
+    unsigned                    followed:1;    /* it joined another's */
+    unsigned                    revalidated:1;
+    unsigned                    stale:1;
+    unsigned                    no_cache:1;    /* the client said so */
+    unsigned                    checked:1;     /* strict: has been validated */
+    unsigned                    sending:1;     /* the head has been sent */
+    unsigned                    retried:1;     /* a block failed once */
+    unsigned                    counted:1;
+};
+
+
+extern ngx_module_t  ngx_http_s3_cache_module;
+
+
+/* conf */
+char *ngx_http_s3_cache_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_s3_cache_conf_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_s3_cache_conf_domain(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_s3_cache_conf_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* How long an answer of this status is fresh from now on: the deadline. */
+uint64_t ngx_http_s3_cache_conf_expires(ngx_http_s3_cache_loc_conf_t *lcf,
+    ngx_uint_t status, uint64_t now_ms);
+
+/* zone */
+ngx_int_t ngx_http_s3_cache_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+uint32_t ngx_http_s3_cache_zone_slots(void);
+
+/* worker */
+ngx_int_t ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle);
+void ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle);
+/* Wakes `watch` once, when this fill moves. S3C_EXISTS: it has already
+ * ended, look again at once. */
+s3c_status_t ngx_http_s3_cache_watch(ngx_http_s3_cache_zone_t *zone,
+    const s3c_ram_pin_t *pin, ngx_http_s3_cache_watch_t *watch);
+void ngx_http_s3_cache_unwatch(ngx_http_s3_cache_watch_t *watch);
+
+#define ngx_http_s3_cache_now()  ((uint64_t) ngx_current_msec)
+uint64_t ngx_http_s3_cache_usec(void);
+
+/* request */
+ngx_int_t ngx_http_s3_cache_handler(ngx_http_request_t *r);
+/* What the request names, valid until the next request is handled; keep()
+ * makes it valid as long as the request is. NULL on no memory. */
+ngx_http_s3_cache_target_t *ngx_http_s3_cache_target(
+    ngx_http_s3_cache_ctx_t *ctx);
+ngx_int_t ngx_http_s3_cache_keep(ngx_http_s3_cache_ctx_t *ctx);
+/* Leaves the handler while the request goes on: answers NGX_DONE. */
+ngx_int_t ngx_http_s3_cache_hold(ngx_http_s3_cache_ctx_t *ctx);
+/* Runs a step from an event of ours and finalizes by what it answers. */
+void ngx_http_s3_cache_run(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_int_t (*step)(ngx_http_s3_cache_ctx_t *ctx));
+/* Lets go of all pins and watches. */
+void ngx_http_s3_cache_release(ngx_http_s3_cache_ctx_t *ctx);
+
+/*
+ * Steps. They answer what ngx_http_finalize_request() takes, or NGX_DONE when
+ * the request is held and an event will run a later step.
+ */
+
+/* lookup */
+ngx_int_t ngx_http_s3_cache_lookup(ngx_http_s3_cache_ctx_t *ctx);
+/* Forgets what was found and looks again, a bounded number of times. */
+ngx_int_t ngx_http_s3_cache_restart(ngx_http_s3_cache_ctx_t *ctx);
+/* A fill that the request needs ended without a result. */
+ngx_int_t ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx,
+    uint32_t reason);
+/* Waits until the fill behind `pin` has moved on from what was `seen`, then
+ * runs `resume`. EXISTS: it has already, look again at once. */
+s3c_status_t ngx_http_s3_cache_wait(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, const s3c_fill_view_t *seen,
+    ngx_int_t (*resume)(ngx_http_s3_cache_ctx_t *));
+
+/* reply */
+ngx_int_t ngx_http_s3_cache_reply(ngx_http_s3_cache_ctx_t *ctx);
+ngx_int_t ngx_http_s3_cache_send_error(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_s3_error_t error, const char *message);
+/* Sets one response header where nginx wants it. copy: the bytes may go. */
+ngx_int_t ngx_http_s3_cache_set_header(ngx_http_request_t *r,
+    const s3c_http_header_t *h, ngx_uint_t copy);
+ngx_int_t ngx_http_s3_cache_set_overrides(ngx_http_s3_cache_ctx_t *ctx);
+ngx_int_t ngx_http_s3_cache_set_cache_headers(ngx_http_s3_cache_ctx_t *ctx);
+ngx_str_t *ngx_http_s3_cache_result_name(ngx_http_s3_cache_result_e result);
+void ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx);
+
+ngx_int_t ngx_http_s3_cache_send_head(ngx_http_s3_cache_ctx_t *ctx);
+
+/* send */
+ngx_int_t ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx);
+ngx_uint_t ngx_http_s3_cache_direct_can(ngx_http_s3_cache_ctx_t *ctx);
+ngx_int_t ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx);
+
+/* fill: begins what leads an entry in S3C_FILL_ASKING; detached from any
+ * request. NGX_ERROR: the entry has been failed. */
+ngx_int_t ngx_http_s3_cache_fill_object(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin);
+ngx_int_t ngx_http_s3_cache_fill_block(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, uint64_t block);
+ngx_int_t ngx_http_s3_cache_fill_check(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin);
+
+/* pass: straight from the origin, kept by nobody. rest: the head has been
+ * sent; go on at ctx->pos with the same version. */
+ngx_int_t ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx);
+ngx_int_t ngx_http_s3_cache_pass_rest(ngx_http_s3_cache_ctx_t *ctx);
+void ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx);
+
+/* variables */
+ngx_int_t ngx_http_s3_cache_add_variables(ngx_conf_t *cf);
+
+
+static ngx_inline s3c_slice_t
+ngx_http_s3_cache_slice(ngx_str_t *s)
+{
+    return s3c_slice(s->data, s->len);
+}
+
+
+#endif /* NGX_HTTP_S3_CACHE_MODULE_H */

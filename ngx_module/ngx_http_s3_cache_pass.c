@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the cache has no part in: listings, sub-resources, requests that must
+ * not be cached, and whatever the memory tier has no room for. Asked anew of
+ * the origin, from an allow-list (pass_request.c), and relayed through one
+ * buffer: the origin is read no faster than the client reads.
+ */
+
+#include "ngx_http_s3_cache_pass.h"
+
+
+#define PASS_BUFFER  (64 * 1024)
+
+
+static ngx_int_t ngx_http_s3_cache_pass_start(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_uint_t rest);
+static ngx_int_t ngx_http_s3_cache_pass_on_head(
+    ngx_http_s3_cache_call_t *call, s3c_http_head_t *head);
+static ngx_int_t ngx_http_s3_cache_pass_headers(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_http_head_t *head);
+static ngx_int_t ngx_http_s3_cache_pass_rest_head(
+    ngx_http_s3_cache_ctx_t *ctx, s3c_http_head_t *head);
+static void ngx_http_s3_cache_pass_on_space(ngx_http_s3_cache_call_t *call,
+    u_char **pos, size_t *len);
+static ngx_int_t ngx_http_s3_cache_pass_on_body(
+    ngx_http_s3_cache_call_t *call, size_t n);
+static void ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
+    ngx_http_s3_cache_call_end_e end);
+static ngx_int_t ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_pass_flush(ngx_http_s3_cache_ctx_t *ctx);
+static void ngx_http_s3_cache_pass_write_handler(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ctx->result = NGX_HTTP_S3_CACHE_BYPASS;
+
+    return ngx_http_s3_cache_pass_start(ctx, 0);
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_pass_rest(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (ctx->view.flags & S3C_RECORD_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_s3_cache_pass_start(ctx, 1);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_start(ngx_http_s3_cache_ctx_t *ctx, ngx_uint_t rest)
+{
+    ngx_int_t                  rc;
+    ngx_http_request_t        *r;
+    ngx_http_s3_cache_call_t  *call;
+    ngx_http_s3_cache_pass_t  *pass;
+
+    r = ctx->request;
+
+    if (ngx_http_s3_cache_keep(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    pass = ngx_pcalloc(r->pool, sizeof(ngx_http_s3_cache_pass_t));
+    if (pass == NULL) {
+        return NGX_ERROR;
+    }
+
+    pass->ctx = ctx;
+    pass->rest = rest ? 1 : 0;
+    ctx->pass = pass;
+
+    call = ngx_http_s3_cache_call_create(ctx->conf->origin, ngx_cycle->log);
+    if (call == NULL) {
+        return NGX_ERROR;
+    }
+
+    pass->call = call;
+
+    call->data = pass;
+    call->stats = ctx->zone->stats.mem ? &ctx->zone->stats : NULL;
+    call->on_head = ngx_http_s3_cache_pass_on_head;
+    call->on_space = ngx_http_s3_cache_pass_on_space;
+    call->on_body = ngx_http_s3_cache_pass_on_body;
+    call->on_end = ngx_http_s3_cache_pass_on_end;
+
+    rc = rest ? ngx_http_s3_cache_pass_ask_rest(ctx, call)
+              : ngx_http_s3_cache_pass_ask(ctx, call);
+
+    if (rc != NGX_OK) {
+        ngx_http_s3_cache_pass_abort(ctx);
+
+        return rest ? NGX_ERROR
+                    : ngx_http_s3_cache_send_error(ctx,
+                                            S3C_ERR_INVALID_REQUEST, NULL);
+    }
+
+    /* pins are not needed any more; the view of the rest has been used */
+    pass->generation = rest ? ctx->view.generation : 0;
+    pass->total = rest ? ctx->view.total : 0;
+    ngx_http_s3_cache_release(ctx);
+    ctx->view.rec = NULL;
+
+    ngx_http_s3_cache_call_start(call);
+
+    return ngx_http_s3_cache_hold(ctx);
+}
+
+
+/* The client left, or nothing was begun: no callback comes any more. */
+
+void
+ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (ctx->pass != NULL && ctx->pass->call != NULL) {
+        ngx_http_s3_cache_call_abort(ctx->pass->call, 1);
+        ctx->pass->call = NULL;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_on_head(ngx_http_s3_cache_call_t *call,
+    s3c_http_head_t *head)
+{
+    ngx_http_s3_cache_pass_t *pass = call->data;
+
+    ngx_int_t                 rc;
+    ngx_http_request_t       *r;
+    ngx_http_s3_cache_ctx_t  *ctx;
+
+    ctx = pass->ctx;
+    r = ctx->request;
+
+    if (pass->rest) {
+        return ngx_http_s3_cache_pass_rest_head(ctx, head);
+    }
+
+    if (head->status >= 500 && call->stats != NULL) {
+        s3c_stats_add(call->stats, S3C_STAT_ORIGIN_5XX, 1);
+    }
+
+    r->headers_out.status = head->status;
+    r->headers_out.content_length_n = head->has_length
+                                      ? (off_t) head->length : -1;
+    r->disable_not_modified = 1;
+
+    if (ngx_http_s3_cache_pass_headers(ctx, head) != NGX_OK
+        || ngx_http_s3_cache_set_cache_headers(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if ((head->status == 200 || head->status == 206)
+        && ngx_http_s3_cache_set_overrides(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_s3_cache_count(ctx);
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->sending = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_headers(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_http_head_t *head)
+{
+    unsigned            i, n;
+    s3c_http_header_t  *h;
+
+    /* about this connection or this server, not about the answer */
+    static const s3c_slice_t  skip[] = {
+        { (const uint8_t *) "Connection", 10 },
+        { (const uint8_t *) "Keep-Alive", 10 },
+        { (const uint8_t *) "Proxy-Connection", 16 },
+        { (const uint8_t *) "Proxy-Authenticate", 18 },
+        { (const uint8_t *) "Transfer-Encoding", 17 },
+        { (const uint8_t *) "Content-Length", 14 },
+        { (const uint8_t *) "Trailer", 7 },
+        { (const uint8_t *) "Upgrade", 7 },
+        { (const uint8_t *) "Date", 4 },
+        { (const uint8_t *) "Server", 6 },
+        { (const uint8_t *) "Age", 3 },
+        { (const uint8_t *) "X-Cache", 7 },
+        { (const uint8_t *) "X-Accel-Redirect", 16 },
+    };
+
+    for (i = 0; i < head->n_headers; i++) {
+        h = &head->headers[i];
+
+        for (n = 0; n < sizeof(skip) / sizeof(skip[0]); n++) {
+            if (s3c_slice_eq_nocase(h->name, skip[n])) {
+                break;
+            }
+        }
+
+        if (n == sizeof(skip) / sizeof(skip[0])
+            && ngx_http_s3_cache_set_header(ctx->request, h, 1) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The same version, from the very next byte on, or nothing. */
+
+static ngx_int_t
+ngx_http_s3_cache_pass_rest_head(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_http_head_t *head)
+{
+    s3c_s3_meta_t  meta;
+
+    if (head->status != 206
+        || s3c_s3_meta_parse(head, false, &meta) != S3C_OK
+        || meta.generation != ctx->pass->generation
+        || meta.total != ctx->pass->total
+        || meta.first != ctx->pos || meta.last != ctx->reply.last)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_s3_cache_pass_on_space(ngx_http_s3_cache_call_t *call, u_char **pos,
+    size_t *len)
+{
+    ngx_http_s3_cache_pass_t *pass = call->data;
+
+    *len = 0;
+
+    if (pass->busy) {
+        return;
+    }
+
+    if (pass->buf == NULL) {
+        pass->buf = ngx_palloc(pass->ctx->request->pool, PASS_BUFFER);
+        if (pass->buf == NULL) {
+            pass->failed = 1;
+            ngx_http_s3_cache_call_abort(call, 0);
+            return;
+        }
+    }
+
+    *pos = pass->buf;
+    *len = PASS_BUFFER;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_on_body(ngx_http_s3_cache_call_t *call, size_t n)
+{
+    ngx_http_s3_cache_pass_t *pass = call->data;
+
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_http_request_t       *r;
+    ngx_http_s3_cache_ctx_t  *ctx;
+
+    ctx = pass->ctx;
+    r = ctx->request;
+
+    if (r->header_only) {
+        /* a body in answer to HEAD: the call drops such a connection */
+        return NGX_ERROR;
+    }
+
+    b = &pass->link.buf;
+    ngx_memzero(b, sizeof(ngx_buf_t));
+
+    b->temporary = 1;
+    b->start = pass->buf;
+    b->pos = pass->buf;
+    b->last = pass->buf + n;
+    b->end = pass->buf + PASS_BUFFER;
+    b->flush = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_http_s3_cache_module;
+
+    pass->link.chain.buf = b;
+    pass->link.chain.next = NULL;
+
+    ctx->pos += n;
+
+    if (call->stats != NULL) {
+        s3c_stats_add(call->stats, S3C_STAT_SENT_PASS, n);
+    }
+
+    rc = ngx_http_output_filter(r, &pass->link.chain);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+        pass->busy = 1;
+
+        if (ngx_http_s3_cache_pass_await(ctx) != NGX_DONE) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
+    ngx_http_s3_cache_call_end_e end)
+{
+    ngx_http_s3_cache_pass_t *pass = call->data;
+
+    pass->call = NULL;
+    pass->end = end;
+
+    if (pass->busy && end == NGX_HTTP_S3_CACHE_CALL_DONE) {
+        /* the write handler comes to the end by itself */
+        return;
+    }
+
+    ngx_http_s3_cache_run(pass->ctx, ngx_http_s3_cache_pass_ended);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->pass->end == NGX_HTTP_S3_CACHE_CALL_DONE
+        || (r->header_only && ctx->sending))
+    {
+        return r->header_only ? NGX_OK
+                              : ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    if (ctx->sending || r->header_sent) {
+        return NGX_ERROR;
+    }
+
+    ctx->result = NGX_HTTP_S3_CACHE_ERROR;
+
+    switch (ctx->pass->end) {
+
+    case NGX_HTTP_S3_CACHE_CALL_TIMEOUT:
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_GATEWAY_TIMEOUT,
+                                            NULL);
+
+    case NGX_HTTP_S3_CACHE_CALL_INTERNAL:
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_INTERNAL_ERROR,
+                                            NULL);
+
+    default:
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_event_t               *wev;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = ctx->request;
+    wev = r->connection->write;
+
+    r->write_event_handler = ngx_http_s3_cache_pass_write_handler;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_flush(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_int_t                  rc;
+    ngx_event_t               *wev;
+    ngx_http_request_t        *r;
+    ngx_http_s3_cache_pass_t  *pass;
+
+    r = ctx->request;
+    pass = ctx->pass;
+    wev = r->connection->write;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        r->connection->timedout = 1;
+        return NGX_HTTP_REQUEST_TIME_OUT;
+    }
+
+    if (wev->delayed) {
+        return ngx_http_s3_cache_pass_await(ctx);
+    }
+
+    rc = ngx_http_output_filter(r, NULL);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+        return ngx_http_s3_cache_pass_await(ctx);
+    }
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+    pass->busy = 0;
+
+    if (pass->call == NULL) {
+        return ngx_http_s3_cache_pass_ended(ctx);
+    }
+
+    ngx_http_s3_cache_call_resume(pass->call);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_s3_cache_pass_write_handler(ngx_http_request_t *r)
+{
+    ngx_http_s3_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+
+    ngx_http_s3_cache_run(ctx, ngx_http_s3_cache_pass_flush);
+}

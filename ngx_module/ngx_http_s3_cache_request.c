@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A client's request from its first moment to its last: what it names and
+ * wants, whether the cache may answer it, and how it is held open while an
+ * event is awaited. Decides nothing about cached bytes.
+ */
+
+#include "ngx_http_s3_cache_module.h"
+
+
+/* of the hits, so many are timed; of what waits, all is */
+#define SAMPLE  16
+
+
+static ngx_int_t ngx_http_s3_cache_refuse(ngx_http_request_t *r,
+    ngx_http_s3_cache_ctx_t *ctx, s3c_s3_error_t err, const char *message);
+static s3c_status_t ngx_http_s3_cache_parse(ngx_http_request_t *r,
+    ngx_http_s3_cache_loc_conf_t *lcf, ngx_http_s3_cache_target_t *target,
+    s3c_s3_error_t *err, const char **message);
+static ngx_int_t ngx_http_s3_cache_read_conditions(
+    ngx_http_s3_cache_ctx_t *ctx);
+static void ngx_http_s3_cache_cleanup(void *data);
+
+
+/* of the request that is being handled: see ngx_http_s3_cache_target() */
+static ngx_http_s3_cache_target_t   ngx_http_s3_cache_scratch;
+static ngx_http_s3_cache_ctx_t     *ngx_http_s3_cache_scratch_owner;
+static ngx_uint_t                   ngx_http_s3_cache_sample;
+
+
+ngx_int_t
+ngx_http_s3_cache_handler(ngx_http_request_t *r)
+{
+    const char                    *message;
+    ngx_int_t                      rc;
+    s3c_s3_error_t                 err;
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_s3_cache_ctx_t       *ctx;
+    ngx_http_s3_cache_target_t    *target;
+    ngx_http_s3_cache_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_s3_cache_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_s3_cache_cleanup;
+    cln->data = ctx;
+
+    ctx->request = r;
+    ctx->conf = lcf;
+    ctx->zone = lcf->zone;
+    ctx->result = NGX_HTTP_S3_CACHE_MISS;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_s3_cache_module);
+
+    (void) ngx_sprintf(ctx->request_id, "%08xD%08xD",
+                       (uint32_t) ngx_random(),
+                       (uint32_t) ngx_random() ^ (uint32_t) ngx_pid);
+
+    target = &ngx_http_s3_cache_scratch;
+    ngx_http_s3_cache_scratch_owner = ctx;
+    message = NULL;
+
+    if (ngx_http_s3_cache_parse(r, lcf, target, &err, &message) != S3C_OK) {
+        return ngx_http_s3_cache_refuse(r, ctx, err, message);
+    }
+
+    ctx->head = target->op.head;
+
+    if (target->op.kind == S3C_OP_WRITE) {
+        return ngx_http_s3_cache_refuse(r, ctx, S3C_ERR_NOT_IMPLEMENTED,
+                                "This gateway serves reads only; send "
+                                "writes to the origin.");
+    }
+
+    if (target->op.kind == S3C_OP_UNKNOWN_METHOD) {
+        return ngx_http_s3_cache_refuse(r, ctx, S3C_ERR_METHOD_NOT_ALLOWED,
+                                        NULL);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (target->op.kind != S3C_OP_GET_OBJECT
+        || target->op.part_number != 0
+        || ctx->zone->ram == NULL)
+    {
+        return ngx_http_s3_cache_pass(ctx);
+    }
+
+    if (ngx_http_s3_cache_read_conditions(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (s3c_ident_make(&target->ident, lcf->identity, target->addr.bucket,
+                       target->addr.key, target->op.version_id)
+        != S3C_OK)
+    {
+        return ngx_http_s3_cache_pass(ctx);
+    }
+
+    if ((ngx_http_s3_cache_sample++ & (SAMPLE - 1)) == 0) {
+        ctx->begun_us = ngx_http_s3_cache_usec();
+    }
+
+    ctx->object = s3c_key_object(ctx->zone->secret, &target->ident);
+
+    return ngx_http_s3_cache_lookup(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_refuse(ngx_http_request_t *r, ngx_http_s3_cache_ctx_t *ctx,
+    s3c_s3_error_t err, const char *message)
+{
+    ngx_int_t  rc;
+
+    if (r->headers_in.expect != NULL && !r->expect_tested) {
+        /* never invite a body that nobody wants; nor guess whether it comes
+           all the same: this connection has no next request */
+        r->expect_tested = 1;
+        r->keepalive = 0;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->result = NGX_HTTP_S3_CACHE_REFUSED;
+
+    return ngx_http_s3_cache_send_error(ctx, err, message);
+}
+
+
+static s3c_status_t
+ngx_http_s3_cache_parse(ngx_http_request_t *r,
+    ngx_http_s3_cache_loc_conf_t *lcf, ngx_http_s3_cache_target_t *target,
+    s3c_s3_error_t *err, const char **message)
+{
+    u_char           *p, *last;
+    ngx_uint_t        i, n, ndomains;
+    s3c_slice_t       path, query, host, *domains;
+    s3c_status_t      st;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+    s3c_s3_header_t   headers[NGX_HTTP_S3_CACHE_HEADERS_MAX];
+
+    /* as it was sent: nginx's own r->uri is decoded and normalized */
+
+    p = r->unparsed_uri.data;
+    last = p + r->unparsed_uri.len;
+
+    while (p < last && *p != '?') {
+        p++;
+    }
+
+    path = s3c_slice(r->unparsed_uri.data, p - r->unparsed_uri.data);
+    query = (p < last) ? s3c_slice(p + 1, last - p - 1) : S3C_SLICE_NONE;
+
+    host = ngx_http_s3_cache_slice(&r->headers_in.server);
+
+    domains = lcf->domains ? lcf->domains->elts : NULL;
+    ndomains = lcf->domains ? lcf->domains->nelts : 0;
+
+    st = s3c_s3_address_parse(&target->addr, host, path, domains, ndomains,
+                              err);
+    if (st != S3C_OK) {
+        return st;
+    }
+
+    n = 0;
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (n == NGX_HTTP_S3_CACHE_HEADERS_MAX) {
+            *err = S3C_ERR_INVALID_REQUEST;
+            *message = "Too many request headers.";
+            return S3C_INVALID;
+        }
+
+        headers[n].name = ngx_http_s3_cache_slice(&h[i].key);
+        headers[n].value = ngx_http_s3_cache_slice(&h[i].value);
+        n++;
+    }
+
+    return s3c_s3_operation_parse(&target->op,
+                                  ngx_http_s3_cache_slice(&r->method_name),
+                                  query, &target->addr, headers, n, err,
+                                  message);
+}
+
+
+ngx_http_s3_cache_target_t *
+ngx_http_s3_cache_target(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (ctx->target != NULL) {
+        return ctx->target;
+    }
+
+    if (ngx_http_s3_cache_scratch_owner == ctx) {
+        return &ngx_http_s3_cache_scratch;
+    }
+
+    return ngx_http_s3_cache_keep(ctx) == NGX_OK ? ctx->target : NULL;
+}
+
+
+/* Parsing again is cheaper than keeping 9 KB for every hit. */
+
+ngx_int_t
+ngx_http_s3_cache_keep(ngx_http_s3_cache_ctx_t *ctx)
+{
+    const char                  *message;
+    s3c_s3_error_t               err;
+    ngx_http_s3_cache_target_t  *target;
+
+    if (ctx->target != NULL) {
+        return NGX_OK;
+    }
+
+    target = ngx_palloc(ctx->request->pool,
+                        sizeof(ngx_http_s3_cache_target_t));
+    if (target == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_s3_cache_parse(ctx->request, ctx->conf, target, &err,
+                                &message)
+        != S3C_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (s3c_ident_make(&target->ident, ctx->conf->identity,
+                       target->addr.bucket, target->addr.key,
+                       target->op.version_id)
+        != S3C_OK)
+    {
+        /* too long to be cached; what passes has no use for it */
+        target->ident.len = 0;
+    }
+
+    ctx->target = target;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_join_header(ngx_http_request_t *r, s3c_slice_t *slot,
+    ngx_table_elt_t *h)
+{
+    u_char  *p;
+
+    if (slot->data == NULL) {
+        *slot = ngx_http_s3_cache_slice(&h->value);
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, slot->len + 2 + h->value.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, slot->data, slot->len);
+    ngx_memcpy(p + slot->len, ", ", 2);
+    ngx_memcpy(p + slot->len + 2, h->value.data, h->value.len);
+
+    *slot = s3c_slice(p, slot->len + 2 + h->value.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
+{
+    size_t               n;
+    ngx_uint_t           i;
+    s3c_slice_t         *slot, range;
+    ngx_list_part_t     *part;
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    range = S3C_SLICE_NONE;
+
+    ctx->ask.checksum_mode = ngx_http_s3_cache_scratch.op.checksum_mode;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        slot = NULL;
+        n = h[i].key.len;
+
+#define name_is(lit)  (n == sizeof(lit) - 1                                   \
+                       && ngx_strncmp(h[i].lowcase_key, lit, n) == 0)
+
+        switch (n) {
+
+        case 5:
+            slot = name_is("range") ? &range : NULL;
+            break;
+
+        case 6:
+            if (name_is("pragma")
+                && ngx_strcasestrn(h[i].value.data, "no-cache", 8 - 1))
+            {
+                ctx->no_cache = 1;
+            }
+            break;
+
+        case 8:
+            slot = name_is("if-match") ? &ctx->ask.cond.if_match
+                   : name_is("if-range") ? &ctx->ask.cond.if_range : NULL;
+            break;
+
+        case 13:
+            slot = name_is("if-none-match") ? &ctx->ask.cond.if_none_match
+                                            : NULL;
+
+            if (name_is("cache-control")
+                && (ngx_strcasestrn(h[i].value.data, "no-cache", 8 - 1)
+                    || ngx_strcasestrn(h[i].value.data, "max-age=0", 9 - 1)))
+            {
+                ctx->no_cache = 1;
+            }
+            break;
+
+        case 17:
+            slot = name_is("if-modified-since")
+                   ? &ctx->ask.cond.if_modified_since : NULL;
+            break;
+
+        case 19:
+            slot = name_is("if-unmodified-since")
+                   ? &ctx->ask.cond.if_unmodified_since : NULL;
+            break;
+        }
+
+#undef name_is
+
+        if (slot != NULL
+            && ngx_http_s3_cache_join_header(r, slot, &h[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx->ask.range = s3c_http_range_parse(range);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_hold(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (!ctx->waiting) {
+
+        if (ngx_http_s3_cache_keep(ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->waiting = 1;
+        r->main->count++;
+
+        /* a client that goes away ends its request, never a fill */
+        r->read_event_handler = ngx_http_test_reading;
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_s3_cache_run(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_int_t (*step)(ngx_http_s3_cache_ctx_t *ctx))
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = step(ctx);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_s3_cache_release(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_s3_cache_unwatch(&ctx->watch);
+
+    if (ctx->zone->ram == NULL) {
+        return;
+    }
+
+    if (s3c_ram_pinned(&ctx->block_pin)) {
+        s3c_ram_unpin(ctx->zone->ram, &ctx->block_pin);
+    }
+
+    if (s3c_ram_pinned(&ctx->pin)) {
+        s3c_ram_unpin(ctx->zone->ram, &ctx->pin);
+    }
+
+    if (s3c_ram_pinned(&ctx->check)) {
+        s3c_ram_unpin(ctx->zone->ram, &ctx->check);
+    }
+}
+
+
+/* The pool's cleanup: nginx may send from our memory until it runs. */
+
+static void
+ngx_http_s3_cache_cleanup(void *data)
+{
+    ngx_http_s3_cache_ctx_t *ctx = data;
+
+    if (ctx->watch.linked) {
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_ABANDONED, 1);
+    }
+
+    ngx_http_s3_cache_pass_abort(ctx);
+    ngx_http_s3_cache_release(ctx);
+
+    if (ngx_http_s3_cache_scratch_owner == ctx) {
+        ngx_http_s3_cache_scratch_owner = NULL;
+    }
+}

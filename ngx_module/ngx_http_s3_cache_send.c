@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The body of an answer, sent from the cache's memory without a copy: a
+ * window at a time, each gone to the socket before the next is looked up, so
+ * that a slow client holds one pinned block and no more. Bytes that are still
+ * on their way from the origin are sent as they arrive.
+ */
+
+#include "ngx_http_s3_cache_module.h"
+
+
+#define SPANS  64      /* iovecs of one window: what one writev() takes */
+
+
+static ngx_int_t ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_ram_pin_t **pin, uint64_t *off, uint64_t *end);
+static ngx_int_t ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx,
+    uint64_t block);
+static void ngx_http_s3_cache_ahead(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
+    uint32_t reason);
+static ngx_int_t ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_ram_pin_t *pin, uint64_t off, uint64_t len, size_t *covered);
+static void ngx_http_s3_cache_write_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx);
+static void ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx,
+    size_t bytes);
+
+
+/* Step. */
+
+ngx_int_t
+ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
+{
+    size_t               covered;
+    uint64_t             off, end, len;
+    ngx_int_t            rc;
+    s3c_ram_pin_t       *pin;
+    s3c_fill_view_t      fill;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    for ( ;; ) {
+
+        rc = ngx_http_s3_cache_source(ctx, &pin, &off, &end);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        s3c_ram_view(ctx->zone->ram, pin, &fill);
+
+        if (fill.phase == S3C_FILL_FAILED) {
+            return ngx_http_s3_cache_source_failed(ctx, fill.reason);
+        }
+
+        if (fill.phase == S3C_FILL_ASKING || fill.filled <= off) {
+
+            if (ngx_http_s3_cache_wait(ctx, pin, &fill,
+                                       ngx_http_s3_cache_send_body)
+                == S3C_EXISTS)
+            {
+                continue;
+            }
+
+            return ngx_http_s3_cache_hold(ctx);
+        }
+
+        if (!ctx->sending) {
+            rc = ngx_http_s3_cache_send_head(ctx);
+
+            if (rc != NGX_OK || r->header_only) {
+                return rc;
+            }
+        }
+
+        len = ngx_min(fill.filled, end) - off;
+
+        if (ngx_http_s3_cache_window(ctx, pin, off, len, &covered) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_output_filter(r, &ctx->links[0].chain);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_s3_cache_sent(ctx, covered);
+
+        if (ctx->pos > ctx->reply.last) {
+
+            if (rc == NGX_OK && !r->buffered && !r->connection->buffered) {
+                ngx_http_s3_cache_release(ctx);
+            }
+
+            return rc;
+        }
+
+        if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+            return ngx_http_s3_cache_await_write(ctx);
+        }
+    }
+}
+
+
+/* Which entry holds the byte at ctx->pos: `off` in it, up to `end`. */
+
+static ngx_int_t
+ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t **pin,
+    uint64_t *off, uint64_t *end)
+{
+    size_t     block_size;
+    uint64_t   block;
+    ngx_int_t  rc;
+
+    if (ctx->view.flags & S3C_RECORD_INLINE) {
+        *pin = &ctx->pin;
+        *off = ctx->view.head_bytes + ctx->pos;
+        *end = ctx->view.head_bytes + ctx->reply.last + 1;
+        return NGX_OK;
+    }
+
+    block_size = ctx->conf->block_size;
+    block = ctx->pos / block_size;
+
+    if (!s3c_ram_pinned(&ctx->block_pin) || ctx->block != block) {
+        rc = ngx_http_s3_cache_block_pin(ctx, block);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    *pin = &ctx->block_pin;
+    *off = ctx->pos % block_size;
+    *end = ngx_min(block_size, ctx->reply.last + 1 - block * block_size);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
+{
+    s3c_ram_t      *ram;
+    s3c_status_t    st;
+    s3c_hash128_t   key;
+
+    ram = ctx->zone->ram;
+
+    if (s3c_ram_pinned(&ctx->block_pin)) {
+        s3c_ram_unpin(ram, &ctx->block_pin);
+    }
+
+    ctx->block = block;
+
+    key = s3c_key_block(ctx->zone->secret, ctx->object, ctx->view.generation,
+                        block, ctx->conf->block_size);
+
+    st = s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &ctx->block_pin);
+
+    if (st == S3C_MISS) {
+        st = s3c_ram_fill_begin(ram, key, ngx_http_s3_cache_now(),
+                                &ctx->block_pin);
+
+        if (st == S3C_OK) {
+            ctx->led = 1;
+
+            if (!ctx->sending) {
+                ctx->result = NGX_HTTP_S3_CACHE_MISS;
+            }
+
+            (void) ngx_http_s3_cache_fill_block(ctx, &ctx->block_pin, block);
+        }
+    }
+
+    if (st == S3C_AGAIN && !ctx->led) {
+        ctx->followed = 1;
+
+        if (!ctx->sending && ctx->result == NGX_HTTP_S3_CACHE_HIT) {
+            ctx->result = NGX_HTTP_S3_CACHE_SHARED;
+        }
+    }
+
+    if (!s3c_ram_pinned(&ctx->block_pin)) {
+        return ngx_http_s3_cache_source_failed(ctx,
+                                               NGX_HTTP_S3_CACHE_FILL_ROOM);
+    }
+
+    ngx_http_s3_cache_ahead(ctx);
+
+    return NGX_OK;
+}
+
+
+/* Blocks that this reader will want are asked for while it reads. */
+
+static void
+ngx_http_s3_cache_ahead(ngx_http_s3_cache_ctx_t *ctx)
+{
+    uint64_t        block, last;
+    s3c_ram_t      *ram;
+    s3c_hash128_t   key;
+    s3c_ram_pin_t   pin;
+
+    ram = ctx->zone->ram;
+
+    last = ngx_min(ctx->reply.last / ctx->conf->block_size,
+                   ctx->block + ctx->conf->read_ahead - 1);
+
+    for (block = ngx_max(ctx->block + 1, ctx->ahead_to);
+         block <= last;
+         block++)
+    {
+        ngx_memzero(&pin, sizeof(s3c_ram_pin_t));
+
+        key = s3c_key_block(ctx->zone->secret, ctx->object,
+                            ctx->view.generation, block,
+                            ctx->conf->block_size);
+
+        switch (s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &pin)) {
+
+        case S3C_MISS:
+            switch (s3c_ram_fill_begin(ram, key, ngx_http_s3_cache_now(),
+                                       &pin))
+            {
+            case S3C_OK:
+                (void) ngx_http_s3_cache_fill_block(ctx, &pin, block);
+                break;
+
+            case S3C_AGAIN:
+            case S3C_EXISTS:
+                break;
+
+            default:
+                return;      /* enough is under way */
+            }
+            break;
+
+        case S3C_OK:
+        case S3C_AGAIN:
+            break;
+
+        default:
+            return;
+        }
+
+        s3c_ram_unpin(ram, &pin);
+        ctx->ahead_to = block + 1;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
+    uint32_t reason)
+{
+    if (!ctx->sending) {
+        return ngx_http_s3_cache_fill_ended(ctx, reason);
+    }
+
+    if (reason == NGX_HTTP_S3_CACHE_FILL_CHANGED) {
+        /* bytes of two versions never meet: the client sees a cut body */
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "s3_cache: the object changed while it was being sent");
+        return NGX_ERROR;
+    }
+
+    if (!(ctx->view.flags & S3C_RECORD_INLINE) && !ctx->retried
+        && reason != NGX_HTTP_S3_CACHE_FILL_ROOM
+        && reason != NGX_HTTP_S3_CACHE_FILL_PASS)
+    {
+        ctx->retried = 1;
+        s3c_ram_unpin(ctx->zone->ram, &ctx->block_pin);
+        return ngx_http_s3_cache_send_body(ctx);
+    }
+
+    return ngx_http_s3_cache_pass_rest(ctx);
+}
+
+
+/* ctx->links: buffers over at most a window of [off, off + len) of the entry. */
+
+static ngx_int_t
+ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t *pin,
+    uint64_t off, uint64_t len, size_t *covered)
+{
+    int                  i, n;
+    ngx_buf_t           *b;
+    struct iovec         iov[SPANS];
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    n = SPANS;
+
+    *covered = s3c_ram_span(ctx->zone->ram, pin, off,
+                            ngx_min(len, NGX_HTTP_S3_CACHE_WINDOW), iov, &n);
+
+    if (*covered == 0) {
+        return NGX_ERROR;
+    }
+
+    /* the window before has gone to the socket: its buffers are free */
+
+    if (ctx->links == NULL || ctx->nlinks < (ngx_uint_t) n) {
+        ctx->nlinks = (n == 1) ? 1 : SPANS;
+        ctx->links = ngx_palloc(r->pool,
+                             ctx->nlinks * sizeof(ngx_http_s3_cache_link_t));
+        if (ctx->links == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+
+        b = &ctx->links[i].buf;
+        ngx_memzero(b, sizeof(ngx_buf_t));
+
+        b->memory = 1;
+        b->start = iov[i].iov_base;
+        b->pos = b->start;
+        b->end = b->start + iov[i].iov_len;
+        b->last = b->end;
+        b->tag = (ngx_buf_tag_t) &ngx_http_s3_cache_module;
+
+        ctx->links[i].chain.buf = b;
+        ctx->links[i].chain.next = &ctx->links[i + 1].chain;
+    }
+
+    b = &ctx->links[n - 1].buf;
+    b->flush = 1;
+
+    if (ctx->pos + *covered > ctx->reply.last) {
+        b->last_buf = (r == r->main) ? 1 : 0;
+        b->last_in_chain = 1;
+    }
+
+    ctx->links[n - 1].chain.next = NULL;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx, size_t bytes)
+{
+    s3c_stats_t  *stats;
+
+    stats = &ctx->zone->stats;
+
+    ctx->pos += bytes;
+
+    s3c_stats_add(stats, ctx->led ? S3C_STAT_SENT_ORIGIN : S3C_STAT_SENT_RAM,
+                  bytes);
+    s3c_stats_bucket_add(stats, ctx->bucket,
+                         ctx->led ? S3C_BSTAT_MISS_BYTES : S3C_BSTAT_HIT_BYTES,
+                         bytes);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_int_t                  rc;
+    ngx_event_t               *wev;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = ctx->request;
+    wev = r->connection->write;
+
+    rc = ngx_http_s3_cache_hold(ctx);
+
+    if (rc != NGX_DONE) {
+        return NGX_ERROR;
+    }
+
+    r->write_event_handler = ngx_http_s3_cache_write_handler;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!wev->delayed) {
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_event_t         *wev;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    wev = r->connection->write;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                      "client timed out");
+        r->connection->timedout = 1;
+        return NGX_HTTP_REQUEST_TIME_OUT;
+    }
+
+    if (wev->delayed) {
+        return ngx_http_s3_cache_await_write(ctx);
+    }
+
+    rc = ngx_http_output_filter(r, NULL);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+        return ngx_http_s3_cache_await_write(ctx);
+    }
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return ngx_http_s3_cache_send_body(ctx);
+}
+
+
+static void
+ngx_http_s3_cache_write_handler(ngx_http_request_t *r)
+{
+    ngx_http_s3_cache_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+
+    ngx_http_s3_cache_run(ctx, ngx_http_s3_cache_flush);
+}

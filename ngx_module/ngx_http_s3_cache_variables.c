@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Variables for log formats and maps.
+ */
+
+#include "ngx_http_s3_cache_module.h"
+
+
+typedef enum {
+    VAR_STATUS = 0,
+    VAR_TIER,
+    VAR_BUCKET,
+    VAR_KEY,
+    VAR_BYPASS
+} ngx_http_s3_cache_var_e;
+
+
+static ngx_int_t ngx_http_s3_cache_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_http_variable_t  ngx_http_s3_cache_vars[] = {
+
+    { ngx_string("s3_cache_status"), NULL, ngx_http_s3_cache_variable,
+      VAR_STATUS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_tier"), NULL, ngx_http_s3_cache_variable,
+      VAR_TIER, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_bucket"), NULL, ngx_http_s3_cache_variable,
+      VAR_BUCKET, 0, 0 },
+
+    { ngx_string("s3_cache_key"), NULL, ngx_http_s3_cache_variable,
+      VAR_KEY, 0, 0 },
+
+    { ngx_string("s3_cache_bypass"), NULL, ngx_http_s3_cache_variable,
+      VAR_BYPASS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_s3_cache_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_s3_cache_vars; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    s3c_slice_t                  s;
+    ngx_str_t                   *name;
+    ngx_http_s3_cache_ctx_t     *ctx;
+    ngx_http_s3_cache_target_t  *target;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    s = S3C_SLICE_NONE;
+    target = NULL;
+
+    if (data >= VAR_BUCKET && ctx->result != NGX_HTTP_S3_CACHE_REFUSED) {
+        target = ngx_http_s3_cache_target(ctx);
+    }
+
+    switch (data) {
+
+    case VAR_STATUS:
+        name = ngx_http_s3_cache_result_name(ctx->result);
+        s = ngx_http_s3_cache_slice(name);
+        break;
+
+    case VAR_TIER:
+        s = ctx->pass ? S3C_SLICE("pass")
+            : ctx->led ? S3C_SLICE("origin")
+            : ctx->sending ? S3C_SLICE("ram") : S3C_SLICE_NONE;
+        break;
+
+    case VAR_BUCKET:
+        s = target ? target->addr.bucket : S3C_SLICE_NONE;
+        break;
+
+    case VAR_KEY:
+        s = target ? target->addr.key : S3C_SLICE_NONE;
+        break;
+
+    case VAR_BYPASS:
+        if (target && ctx->pass) {
+            s = s3c_slice(s3c_s3_pass_name(target->op.pass),
+                          ngx_strlen(s3c_s3_pass_name(target->op.pass)));
+        }
+        break;
+    }
+
+    if (s.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = (u_char *) s.data;
+    v->len = s.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
