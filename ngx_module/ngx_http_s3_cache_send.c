@@ -10,6 +10,7 @@
 
 
 #define SPANS  64      /* iovecs of one window: what one writev() takes */
+#define TURN   4       /* windows in one go, then others have their turn */
 
 
 static ngx_int_t ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx,
@@ -23,6 +24,7 @@ static ngx_int_t ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx,
     s3c_ram_pin_t *pin, uint64_t off, uint64_t len, size_t *covered);
 static void ngx_http_s3_cache_write_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_yield(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx,
     size_t bytes);
 
@@ -35,11 +37,13 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
     size_t               covered;
     uint64_t             off, end, len;
     ngx_int_t            rc;
+    ngx_uint_t           windows;
     s3c_ram_pin_t       *pin;
     s3c_fill_view_t      fill;
     ngx_http_request_t  *r;
 
     r = ctx->request;
+    windows = 0;
 
     for ( ;; ) {
 
@@ -99,6 +103,10 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
 
         if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
             return ngx_http_s3_cache_await_write(ctx);
+        }
+
+        if (++windows == TURN) {
+            return ngx_http_s3_cache_yield(ctx);
         }
     }
 }
@@ -386,6 +394,23 @@ ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx)
     if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    return NGX_DONE;
+}
+
+
+/* The socket would take more: go on in the next turn of the event loop. */
+
+static ngx_int_t
+ngx_http_s3_cache_yield(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (ngx_http_s3_cache_hold(ctx) != NGX_DONE) {
+        return NGX_ERROR;
+    }
+
+    ctx->request->write_event_handler = ngx_http_s3_cache_write_handler;
+
+    ngx_post_event(ctx->request->connection->write, &ngx_posted_next_events);
 
     return NGX_DONE;
 }
