@@ -228,12 +228,13 @@ s3c_http_date_parse(s3c_slice_t text, int64_t *sec)
 {
     size_t         weekday;
     date_fields_t  f = { 0, 0, 0, 0, 0, 0 };
-    date_reader_t  r = { text.data, text.data + text.len, false };
+    date_reader_t  r;
 
-    if (text.len == 0) {
+    if (text.len == 0) {                   /* NULL + 0 is undefined */
         return S3C_INVALID;
     }
 
+    r = (date_reader_t) { text.data, text.data + text.len, false };
     weekday = date_read_weekday(&r);
 
     if (weekday > 3) {

@@ -110,6 +110,13 @@ what_is_no_date_is_invalid(void **state)
             fail_msg("'%s' was taken for a date", rows[i]);
         }
     }
+
+    {
+        int64_t  sec;
+
+        assert_int_equal(s3c_http_date_parse(S3C_SLICE_NONE, &sec),
+                         S3C_INVALID);
+    }
 }
 
 
