@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation is true: examples load and serve, docs/directives.md
+names the directives that there are with their real defaults, and the README
+begins with an example that works.
+
+An example is run as it is, save for what belongs to a machine: the module's
+path, ports and addresses to listen on, files under /etc/nginx, /var/log and
+/run, and the user. To read through it, its origins become the scripted one
+and its zones and limits small.
+"""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from lib import nginx as nginx_lib
+from origin.objects import pattern
+
+ROOT = nginx_lib.REPO
+FOLDER = os.path.join(ROOT, 'conf-examples')
+EXAMPLES = sorted(name for name in os.listdir(FOLDER)
+                  if name.endswith('.conf'))
+
+CREDENTIALS = ''.join(f'[{profile}]\naws_access_key_id = A\n'
+                      'aws_secret_access_key = S\n'
+                      for profile in ('default', 'ceph', 'minio'))
+BUCKET = {'virtual-host.conf': 'datasets', 'public-bucket.conf':
+          'my-public-bucket'}
+
+
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding='utf-8') as f:
+        return f.read()
+
+
+def glue(name):
+    return text_of('ngx_module', f'ngx_http_s3_cache_{name}.c')
+
+
+# --- examples -----------------------------------------------------------------
+
+class Example:
+    """One example, moved to this machine; .listeners are (name, is TLS)."""
+
+    def __init__(self, name, folder, origin=None):
+        self.listeners = []
+        text = text_of('conf-examples', name)
+        text, n = re.subn(r'(?m)^load_module modules/\S+;$',
+                          f'load_module {nginx_lib.module()};', text)
+        assert n == 1, f'{name} must load the module as Debian does'
+        text = re.sub(r'(?m)^user .*;\n|^pid .*;\n|^error_log .*;\n'
+                      r'|^worker_processes .*;\n', '', text)
+        text = re.sub(r'\blisten +(?:[\d.]+:)?(\d+)', self._listen, text)
+        text = re.sub(r'(?<=[ =])/(etc/nginx|var/log/nginx)/',
+                      rf'{folder}/\1/', text)
+        head = ('daemon off;\nworker_processes 2;\npid @dir@/nginx.pid;\n'
+                'error_log @dir@/error.log notice;\n@user@\n')
+        more = [f'{what}_temp_path @dir@/{what};' for what in (
+            'client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')]
+        if 'access_log' not in text:
+            more.append('access_log @dir@/access.log;')
+        text = text.replace('http {', ' '.join(['http {'] + more), 1)
+        if origin is not None:
+            text = re.sub(r's3_cache_origin +\S+;',
+                          f's3_cache_origin {origin.url};', text)
+            text = re.sub(r'(s3_cache_zone \w+):\w+', r'\1:64m', text)
+            text = re.sub(r' fill_memory=\w+', '', text)
+            text = re.sub(r'(?m)^worker_rlimit_nofile .*;\n', '', text)
+            text = re.sub(r'worker_connections \d+', 'worker_connections 512',
+                          text)
+        self.text = head + text
+
+    def _listen(self, match):
+        port = match.group(1)
+        if port not in (p for p, _ in self.listeners):
+            after = match.string[match.end():match.string.index(';',
+                                                                match.end())]
+            self.listeners.append((port, ' ssl' in after))
+        return f'listen 127.0.0.1:@port:p{port}@'
+
+
+@pytest.fixture
+def make_example(tmp_path, make_nginx, authority):
+    def make(name, origin=None):
+        for sub in ('etc/nginx', 'var/log/nginx'):
+            os.makedirs(tmp_path / sub)
+        secret = tmp_path / 'etc/nginx/s3-credentials'
+        secret.write_text(CREDENTIALS, encoding='ascii')
+        secret.chmod(0o600)
+        example = Example(name, tmp_path, origin)
+        if 'ssl_certificate ' in example.text:
+            cert, key = authority.issue(('s3.example.com',
+                                         '*.s3.example.com'))
+            os.symlink(cert, tmp_path / 'etc/nginx/s3.example.com.pem')
+            os.symlink(key, tmp_path / 'etc/nginx/s3.example.com.key')
+        nginx = make_nginx(conf=example.text, status=False)
+        nginx.listeners = example.listeners
+        return nginx
+    return make
+
+
+def curl(nginx, port, tls, path, host=None):
+    """(status, X-Cache, body)"""
+    host = host or '127.0.0.1'
+    number = nginx.port(f'p{port}')
+    url = f'{"https" if tls else "http"}://{host}:{number}{path}'
+    done = subprocess.run(
+        ['curl', '-sS', '--insecure', '--noproxy', '*', '--max-time', '20',
+         '--resolve', f'{host}:{number}:127.0.0.1', '-o', '-', '-w',
+         '\n%{http_code}', '-D', f'{nginx.dir}/head', url],
+        capture_output=True, timeout=30, check=True)
+    body, _, status = done.stdout.rpartition(b'\n')
+    with open(f'{nginx.dir}/head', encoding='latin-1') as f:
+        cache = re.search(r'(?im)^x-cache: (\w+)', f.read())
+    return int(status), cache and cache.group(1), body
+
+
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_an_example_loads_as_it_is(name, make_example):
+    status, said = make_example(name).test_conf()
+    assert status == 0 and '[warn]' not in said, said
+
+
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_an_example_reads_and_then_hits(name, make_example, origin):
+    bucket = BUCKET.get(name, 'bucket')
+    body = pattern(100_000)
+    origin.put(bucket, 'a key', body)
+    nginx = make_example(name, origin).start()
+    port, tls = nginx.listeners[0]
+    path = f'/{bucket}/a%20key'
+    assert curl(nginx, port, tls, path) == (200, 'MISS', body)
+    assert curl(nginx, port, tls, path) == (200, 'HIT', body)
+
+
+def test_virtual_host_and_path_style_are_one_object(make_example, origin):
+    body = pattern(1000)
+    origin.put('datasets', 'k', body)
+    nginx = make_example('virtual-host.conf', origin).start()
+    (port, tls), = nginx.listeners
+    answers = [curl(nginx, port, tls, *more) for more in (
+        ('/k', 'datasets.s3.example.com'),
+        ('/datasets/k', 's3.example.com'))]
+    assert answers == [(200, 'MISS', body), (200, 'HIT', body)]
+
+
+def test_two_origins_do_not_meet(make_example, origin):
+    origin.put('bucket', 'k', b'x')
+    nginx = make_example('two-origins.conf', origin).start()
+    # here both are one origin, but the profiles hold the same key, too
+    assert len(nginx.listeners) == 2
+    for port, tls in nginx.listeners:
+        assert curl(nginx, port, tls, '/bucket/k')[::2] == (200, b'x')
+
+
+def test_a_public_bucket_is_asked_without_a_signature(make_example, origin):
+    origin.put('my-public-bucket', 'k', b'x')
+    nginx = make_example('public-bucket.conf', origin).start()
+    (port, tls), = nginx.listeners
+    assert curl(nginx, port, tls, '/my-public-bucket/k')[0] == 200
+    assert origin.requests[0].header('authorization') is None
+    assert curl(nginx, port, tls, '/other/k')[0] == 403
+
+
+def test_metrics_answer_and_the_log_tells_what_was_done(make_example, origin,
+                                                        tmp_path):
+    origin.put('bucket', 'k', b'x')
+    nginx = make_example('metrics.conf', origin).start()
+    (port, tls), (status_port, _) = nginx.listeners
+    curl(nginx, port, tls, '/bucket/k')
+    answer = curl(nginx, status_port, False, '/metrics')
+    assert answer[0] == 200
+    assert b's3_cache_requests_total{' in answer[2]
+    assert curl(nginx, status_port, False, '/status')[2].startswith(b'{')
+    nginx.stop()                    # the log is buffered
+    log = (tmp_path / 'var/log/nginx/s3.log').read_text(encoding='utf-8')
+    assert '"bucket":"bucket","key":"k"' in log and '"cache":"MISS"' in log
+
+
+# --- README --------------------------------------------------------------------
+
+def test_the_readme_begins_with_the_minimal_example():
+    first = re.search(r'```nginx\n(.*?)```', text_of('README.md'), re.S)
+    assert first.group(1) == text_of('conf-examples', 'minimal.conf')
+
+
+@pytest.mark.parametrize('name', [
+    'README.md', 'CHANGES', 'conf-examples/README.md'] + sorted(
+        os.path.relpath(os.path.join(folder, name), ROOT)
+        for folder, _, names in os.walk(os.path.join(ROOT, 'docs'))
+        for name in names if name.endswith('.md')))
+def test_links_lead_somewhere(name):
+    for target in re.findall(r'\]\(([^)#\s]+)(?:#[\w-]*)?\)', text_of(name)):
+        if re.match(r'\w+:', target) or target.endswith('benchmarks.md'):
+            continue
+        there = os.path.join(ROOT, os.path.dirname(name), target)
+        assert os.path.exists(there), f'{name}: {target}'
+
+
+def test_all_examples_are_listed():
+    listed = re.findall(r'\]\(([\w-]+\.conf)\)',
+                        text_of('conf-examples/README.md'))
+    assert sorted(listed) == EXAMPLES
+
+
+# --- directives ----------------------------------------------------------------
+
+def commands():
+    """{directive: its flags} of the command table."""
+    table = glue('module').split('ngx_http_s3_cache_commands[]', 1)[1]
+    table = table.split('ngx_null_command', 1)[0]
+    return dict(re.findall(r'ngx_string\("(\w+)"\),\s*([\w|]+),', table))
+
+
+def contexts(flags):
+    if 'ANYWHERE' in flags:
+        return 'http, server, location'
+    if 'NGX_HTTP_MAIN_CONF' in flags:
+        return 'http'
+    assert 'NGX_HTTP_LOC_CONF' in flags
+    return 'location'
+
+
+def sections():
+    """{directive: its section} of docs/directives.md."""
+    parts = re.split(r'(?m)^### (s3_cache\w*)$', text_of('docs/directives.md'))
+    return {name: re.split(r'(?m)^## ', body)[0]
+            for name, body in zip(parts[1::2], parts[2::2])}
+
+
+def row(section, what):
+    match = re.search(rf'(?m)^\| {what} \| (.*) \|$', section)
+    return match.group(1) if match else None
+
+
+def defaults():
+    """{field: default} of the two functions that merge, in nginx's words."""
+    found = {}
+    text = glue('module') + glue('origin_conf')
+    for kind, field, value in re.findall(
+            r'ngx_conf_merge_(\w+?)?_?value\(\s*conf->(\w+),\s*'
+            r'prev->\w+,\s*([^;]+)\);', text):
+        if kind == 'msec':
+            value = f'{int(value) // 1000}s'
+        elif kind == 'size':
+            size = 1
+            for factor in value.split('*'):
+                size *= int(factor)
+            value = f'{size >> 20}m'
+        elif kind == 'str':
+            value = value.strip('"')
+        elif value.startswith('S3C_FRESHNESS_'):
+            value = value.rsplit('_', 1)[1].lower()
+        found[field] = value
+    return found
+
+
+def test_each_directive_is_documented_once_and_no_other():
+    headings = re.findall(r'(?m)^### (s3_cache\w*)$',
+                          text_of('docs/directives.md'))
+    assert sorted(headings) == sorted(commands())
+
+
+@pytest.mark.parametrize('name', sorted(commands()))
+def test_a_directive_says_syntax_default_context_and_an_example(name):
+    section = sections()[name]
+    assert row(section, 'Syntax').startswith(f'`{name}')
+    assert row(section, 'Context') == contexts(commands()[name])
+    assert row(section, 'Default') is not None
+    assert re.search(rf'```nginx\n[^`]*\b{name}\b[^`]*```', section)
+
+
+def test_the_defaults_are_those_of_the_merge():
+    conf = defaults()
+    flags = {name for name, said in commands().items()
+             if 'NGX_CONF_FLAG' in said}
+    checked = set()
+    for name, section in sections().items():
+        field = re.sub(r'^s3_cache_(origin_)?', '', name)
+        if name == 's3_cache_auth':
+            conf[field] = 'off'
+        if field not in conf or conf[field] == 'NULL':
+            continue                 # NULL: a list, see below
+        value = conf[field]
+        if name in flags:
+            value = {'0': 'off', '1': 'on'}[value]
+        if (name.startswith('s3_cache_stale') or '_valid' in name) \
+                and value.isdigit():
+            value += 's'
+        expected = f'`{name} {value};`' if value != '' else '-'
+        assert row(section, 'Default') == expected
+        checked.add(field)
+    # what has a default of its own and no row in a merge, or none at all
+    assert (set(conf) - checked
+            == {'enable', 'domains', 'valid'}), 'defaults without a directive'
+    rest = {re.sub(r'^s3_cache_(origin_)?', '', name)
+            for name in commands()} - checked
+    assert rest == {'s3_cache', 'zone', 'origin', 'credentials', 'domain',
+                    'valid', 'status'}
+
+
+def test_the_default_of_valid_is_that_of_the_code():
+    assert re.search(r'valid = \(status == 200\) \? 60 : 0;', glue('conf'))
+    assert row(sections()['s3_cache_valid'],
+               'Default') == '`s3_cache_valid 200 206 60s;`'
+
+
+def test_each_variable_is_documented_and_no_other():
+    table = glue('variables').split('ngx_http_s3_cache_vars[]', 1)[1]
+    table = table.split('ngx_http_null_variable', 1)[0]
+    said = text_of('docs/directives.md').split('## Variables', 1)[1]
+    assert (sorted(re.findall(r'ngx_string\("(\w+)"\)', table))
+            == sorted(re.findall(r'(?m)^\| `\$(\w+)` \|', said)))
+
+
+def test_each_value_of_x_cache_is_documented():
+    names = glue('reply').split('_result_names[]', 1)[1].split('};', 1)[0]
+    said = text_of('docs/directives.md').split('## X-Cache', 1)[1]
+    said = said.split('\n## ', 1)[0]
+    assert (re.findall(r'ngx_string\("(\w+)"\)', names)
+            == re.findall(r'(?m)^\| `(\w+)` \|', said))
+
+
+# --- what the way of a request names --------------------------------------------
+
+@pytest.mark.parametrize('name', ['request-path.md', 'architecture.md'])
+def test_functions_that_are_named_exist(name):
+    code = ''
+    for folder in ['ngx_module'] + [os.path.join('src', room) for room
+                                    in os.listdir(os.path.join(ROOT, 'src'))]:
+        for file in os.listdir(os.path.join(ROOT, folder)):
+            if file.endswith(('.c', '.h')):
+                code += text_of(folder, file)
+    missing = [f for f in re.findall(r'`(\w+)\(\)`',
+                                     text_of('docs', name))
+               if not re.search(rf'\b(?:ngx_http_s3_cache_)?{f}\(', code)]
+    assert not missing
