@@ -201,6 +201,7 @@ ngx_http_s3_cache_call_disconnect(ngx_http_s3_cache_call_priv_t *cp)
     cp->conn = NULL;
 
     if (cp->keep && cp->complete) {
+        conn->bodiless = (cp->framing == NGX_HTTP_S3_CACHE_BODY_NONE);
         ngx_http_s3_cache_conn_keep(conn);
 
     } else {

@@ -76,6 +76,14 @@ ngx_http_s3_cache_call_receive_body(ngx_http_s3_cache_call_priv_t *cp)
                 if (c->read->timer_set) {
                     ngx_del_timer(c->read);
                 }
+
+                /* where events are level-triggered */
+
+                if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                    ngx_http_s3_cache_call_end(cp,
+                                           NGX_HTTP_S3_CACHE_CALL_INTERNAL);
+                    return;
+                }
             }
 
             body_idle(cp);

@@ -29,6 +29,8 @@ static void call_send_start(ngx_http_s3_cache_call_priv_t *cp);
 static void call_send(ngx_http_s3_cache_call_priv_t *cp);
 static void call_read_handler(ngx_event_t *ev);
 static void call_write_handler(ngx_event_t *ev);
+static ngx_uint_t call_is_stale(ngx_http_s3_cache_call_priv_t *cp,
+    ngx_http_s3_cache_call_end_e end);
 static void call_mark_failed(ngx_http_s3_cache_call_priv_t *cp);
 
 
@@ -374,15 +376,16 @@ ngx_http_s3_cache_call_fail(ngx_http_s3_cache_call_priv_t *cp,
     ngx_uint_t                 again, level;
     ngx_http_s3_cache_addr_t  *addr;
 
-    if (cp->conn && cp->conn->reused && !cp->answered && cp->safe
-        && end == NGX_HTTP_S3_CACHE_CALL_CUT)
-    {
-        /* the origin closed it while it was kept: no failure, no try */
+    if (call_is_stale(cp, end)) {
 
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, cp->call->log, err,
-                       "s3 origin kept connection was closed");
+                       "s3 origin kept connection was of no use");
 
         cp->fresh = 1;
+        cp->answered = 0;
+        cp->n_interim = 0;
+        cp->in.pos = cp->in.start;
+        cp->in.last = cp->in.start;
 
         ngx_http_s3_cache_call_disconnect(cp);
         ngx_http_s3_cache_call_connect(cp);
@@ -426,6 +429,30 @@ ngx_http_s3_cache_call_fail(ngx_http_s3_cache_call_priv_t *cp,
     } else {
         ngx_http_s3_cache_call_connect(cp);
     }
+}
+
+
+/*
+ * The origin closed a connection while it was kept, or sent a body after an
+ * answer that has none (HEAD), which came too late to be seen there. Neither
+ * is a failure of this call, nor a try.
+ */
+
+static ngx_uint_t
+call_is_stale(ngx_http_s3_cache_call_priv_t *cp,
+    ngx_http_s3_cache_call_end_e end)
+{
+    if (cp->conn == NULL || !cp->conn->reused || !cp->safe) {
+        return 0;
+    }
+
+    if (!cp->answered) {
+        return end == NGX_HTTP_S3_CACHE_CALL_CUT;
+    }
+
+    return end == NGX_HTTP_S3_CACHE_CALL_MALFORMED
+           && cp->step == NGX_HTTP_S3_CACHE_CALL_HEAD
+           && cp->conn->bodiless;
 }
 
 

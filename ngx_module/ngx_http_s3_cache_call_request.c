@@ -30,6 +30,7 @@ typedef struct {
 } request_t;
 
 
+static ngx_int_t request_method(ngx_http_s3_cache_call_priv_t *cp);
 static ngx_int_t request_check(ngx_http_s3_cache_call_t *call,
     request_t *req);
 static ngx_int_t request_check_header(ngx_http_s3_cache_call_header_t *h);
@@ -53,21 +54,9 @@ ngx_http_s3_cache_call_render(ngx_http_s3_cache_call_priv_t *cp)
     call = cp->call;
     call->log->action = "preparing a request to origin";
 
-    if (call->method.len) {
-        cp->method = call->method;
-
-    } else if (call->head) {
-        ngx_str_set(&cp->method, "HEAD");
-
-    } else {
-        ngx_str_set(&cp->method, "GET");
+    if (request_method(cp) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-    cp->head_only = (cp->method.len == 4
-                     && ngx_strncmp(cp->method.data, "HEAD", 4) == 0);
-    cp->safe = cp->head_only
-               || (cp->method.len == 3
-                   && ngx_strncmp(cp->method.data, "GET", 3) == 0);
 
     req = ngx_pcalloc(call->pool, sizeof(request_t));
     if (req == NULL) {
@@ -88,6 +77,57 @@ ngx_http_s3_cache_call_render(ngx_http_s3_cache_call_priv_t *cp)
 }
 
 
+static ngx_int_t
+request_method(ngx_http_s3_cache_call_priv_t *cp)
+{
+    size_t                     i;
+    ngx_str_t                 *method;
+    ngx_http_s3_cache_call_t  *call;
+
+    call = cp->call;
+    method = &call->method;
+
+    cp->head_only = method->len ? (method->len == 4
+                                   && ngx_strncmp(method->data, "HEAD", 4)
+                                      == 0)
+                                : call->head;
+
+    cp->safe = cp->head_only
+               || method->len == 0
+               || (method->len == 3
+                   && ngx_strncmp(method->data, "GET", 3) == 0);
+
+    if (cp->head_only) {
+        ngx_str_set(&cp->method, "HEAD");
+        return NGX_OK;
+    }
+
+    if (cp->safe) {
+        ngx_str_set(&cp->method, "GET");
+        return NGX_OK;
+    }
+
+    for (i = 0; i < method->len; i++) {
+        if (method->data[i] < 'A' || method->data[i] > 'Z') {
+            ngx_log_error(NGX_LOG_ERR, call->log, 0,
+                          "s3_cache: invalid method of a call");
+            return NGX_ERROR;
+        }
+    }
+
+    /* the log shows it for as long as the call lives */
+
+    cp->method.data = ngx_pstrdup(call->pool, method);
+    if (cp->method.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    cp->method.len = method->len;
+
+    return NGX_OK;
+}
+
+
 /* What a user passes has been a client's: nothing of it may end a line. */
 
 static ngx_int_t
@@ -96,14 +136,6 @@ request_check(ngx_http_s3_cache_call_t *call, request_t *req)
     size_t                            i;
     ngx_uint_t                        n;
     ngx_http_s3_cache_call_header_t  *h;
-
-    for (i = 0; i < call->method.len; i++) {
-        if (call->method.data[i] < 'A' || call->method.data[i] > 'Z') {
-            ngx_log_error(NGX_LOG_ERR, call->log, 0,
-                          "s3_cache: invalid method of a call");
-            return NGX_ERROR;
-        }
-    }
 
     if (call->path.len == 0 || call->path.data[0] != '/') {
         ngx_log_error(NGX_LOG_ERR, call->log, 0,

@@ -281,10 +281,6 @@ ngx_http_s3_cache_job_on_head(ngx_http_s3_cache_call_t *call,
 
     ngx_int_t  rc;
 
-    if (head->status >= 500) {
-        s3c_stats_add(&job->zone->stats, S3C_STAT_ORIGIN_5XX, 1);
-    }
-
     rc = job->on_head(job, head);
 
     if (rc == NGX_OK && job->size > 0 && !job->settled) {
@@ -391,6 +387,13 @@ ngx_http_s3_cache_job_on_end(ngx_http_s3_cache_call_t *call,
     }
 
     if (!job->settled) {
+
+        if (ngx_exiting || ngx_terminate || ngx_quit) {
+            /* cut by this worker's end: another one will do better */
+            ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_AGAIN);
+            ngx_http_s3_cache_job_destroy(job);
+            return;
+        }
 
         switch (end) {
 

@@ -341,8 +341,7 @@ ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
     spec->expires_ms = ngx_http_s3_cache_conf_expires(job->conf, head->status,
                                                       spec->now_ms);
 
-    job->keep = (head->status == 404 && !job->head
-                 && spec->expires_ms > spec->now_ms);
+    job->keep = (head->status == 404 && spec->expires_ms > spec->now_ms);
 
     if (job->head) {
         if (ngx_http_s3_cache_job_alloc(job, spec, 0) != S3C_OK) {

@@ -19,6 +19,7 @@ static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx);
@@ -43,7 +44,7 @@ ngx_http_s3_cache_lookup(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_begin(ctx);
 
     default:
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "no_room");
     }
 }
 
@@ -54,7 +55,7 @@ ngx_http_s3_cache_restart(ngx_http_s3_cache_ctx_t *ctx)
     ngx_http_s3_cache_release(ctx);
 
     if (++ctx->restarts > NGX_HTTP_S3_CACHE_RESTARTS_MAX) {
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "restless");
     }
 
     return ngx_http_s3_cache_lookup(ctx);
@@ -83,7 +84,7 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
 
     default:
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "no_room");
     }
 }
 
@@ -145,7 +146,11 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
     default:
         /* another object under the same 128 bits */
         ngx_http_s3_cache_release(ctx);
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "collision");
+    }
+
+    if ((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head) {
+        return ngx_http_s3_cache_refetch(ctx);
     }
 
     /* what came by a fill that this very request waited for is fresh, and so
@@ -177,10 +182,16 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
         break;
     }
 
-    (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
-    s3c_ram_unpin(ctx->zone->ram, &ctx->pin);
+    return ngx_http_s3_cache_refetch(ctx);
+}
 
-    return ngx_http_s3_cache_begin(ctx);
+
+static ngx_int_t
+ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx)
+{
+    (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+
+    return ngx_http_s3_cache_restart(ctx);
 }
 
 
@@ -212,13 +223,16 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
 
             if (ngx_http_s3_cache_open(ctx) != S3C_OK) {
                 ngx_http_s3_cache_release(ctx);
-                return ngx_http_s3_cache_pass(ctx);
+                return ngx_http_s3_cache_pass(ctx, "collision");
             }
 
-            if ((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head) {
-                /* an error that a HEAD brought has no document for us */
-                (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
-                return ngx_http_s3_cache_restart(ctx);
+            if ((ctx->view.flags & S3C_RECORD_ERROR)
+                && (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
+                    || (!ctx->led && ngx_http_s3_cache_wants_truth(ctx))))
+            {
+                /* an error that a HEAD brought has no document for us; one
+                   that was asked for earlier may be over */
+                return ngx_http_s3_cache_refetch(ctx);
             }
 
             if (!(ctx->view.flags & S3C_RECORD_ERROR) && !ctx->checked
@@ -260,10 +274,14 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
 
     case NGX_HTTP_S3_CACHE_FILL_ROOM:
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
-        /* fall through */
+        return ngx_http_s3_cache_pass(ctx, "no_room");
 
     case NGX_HTTP_S3_CACHE_FILL_PASS:
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "answer");
+
+    case NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR:
+        /* the origin's own words are better than ours */
+        return ngx_http_s3_cache_pass(ctx, "origin_error");
 
     case NGX_HTTP_S3_CACHE_FILL_TIMEOUT:
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
@@ -272,7 +290,6 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
 
     case NGX_HTTP_S3_CACHE_FILL_UNREACHABLE:
     case NGX_HTTP_S3_CACHE_FILL_BROKEN:
-    case NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR:
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
         return ngx_http_s3_cache_send_error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
 
@@ -312,7 +329,7 @@ ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx)
 
     default:
         ngx_http_s3_cache_release(ctx);
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "no_room");
     }
 }
 

@@ -406,6 +406,15 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_OK;
     }
 
+    if ((off_t) conf->block_size > conf->zone->fill_memory) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"s3_cache_block_size\" is larger than what "
+                           "fills of s3_cache_zone \"%V\" may take: %O "
+                           "bytes (its \"fill_memory\")",
+                           &conf->zone->name, conf->zone->fill_memory);
+        return NGX_CONF_ERROR;
+    }
+
     /* who asked is part of what was got: two credentials may see two worlds */
     in[0] = conf->origin->id;
     in[1] = s3c_hash64(conf->origin_conf.access_key.data,

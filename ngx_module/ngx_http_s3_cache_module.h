@@ -178,6 +178,7 @@ struct ngx_http_s3_cache_ctx_s {
     ngx_uint_t                  nlinks;
 
     ngx_http_s3_cache_pass_t   *pass;          /* a pass-through's state */
+    const char                 *bypass;        /* and why; a constant word */
     uint64_t                    begun_us;
     ngx_http_s3_cache_result_e  result;
     ngx_uint_t                  restarts;
@@ -293,7 +294,8 @@ ngx_int_t ngx_http_s3_cache_fill_check(ngx_http_s3_cache_ctx_t *ctx,
 
 /* pass: straight from the origin, kept by nobody. rest: the head has been
  * sent; go on at ctx->pos with the same version. */
-ngx_int_t ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx);
+ngx_int_t ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx,
+    const char *reason);
 ngx_int_t ngx_http_s3_cache_pass_rest(ngx_http_s3_cache_ctx_t *ctx);
 void ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx);
 

@@ -55,7 +55,6 @@ origin_registry_cleanup(void *data)
 {
     ngx_http_s3_cache_registry_t  *reg = data;
 
-    ngx_uint_t                     i;
     ngx_queue_t                   *q;
     ngx_http_s3_cache_upstream_t  *up;
 
@@ -65,13 +64,9 @@ origin_registry_cleanup(void *data)
     {
         up = ngx_queue_data(q, ngx_http_s3_cache_upstream_t, queue);
 
-        if (up->addrs) {
-            for (i = 0; i < up->addrs->n; i++) {
-                ngx_http_s3_cache_origin_tls_session_free(
-                                                   up->addrs->addr[i].session);
-                up->addrs->addr[i].session = NULL;
-            }
+        /* a worker has no call any more, the master never had one */
 
+        if (up->addrs) {
             ngx_http_s3_cache_origin_addrs_free(up->addrs);
             up->addrs = NULL;
         }

@@ -99,6 +99,7 @@ struct ngx_http_s3_cache_conn_s {
     ngx_str_t                    name;          /* address as text */
     time_t                       since;
     unsigned                     reused:1;      /* taken from the idle ones */
+    unsigned                     bodiless:1;    /* was its last answer */
 };
 
 

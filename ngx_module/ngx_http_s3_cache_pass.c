@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_s3_cache_pass_start(ngx_http_s3_cache_ctx_t *ctx,
     ngx_uint_t rest);
 static ngx_int_t ngx_http_s3_cache_pass_on_head(
     ngx_http_s3_cache_call_t *call, s3c_http_head_t *head);
+static ngx_int_t ngx_http_s3_cache_pass_check(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_http_head_t *head);
 static ngx_int_t ngx_http_s3_cache_pass_headers(ngx_http_s3_cache_ctx_t *ctx,
     s3c_http_head_t *head);
 static ngx_int_t ngx_http_s3_cache_pass_rest_head(
@@ -33,8 +35,9 @@ static void ngx_http_s3_cache_pass_write_handler(ngx_http_request_t *r);
 
 
 ngx_int_t
-ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx)
+ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx, const char *reason)
 {
+    ctx->bypass = reason;
     ctx->result = NGX_HTTP_S3_CACHE_BYPASS;
 
     return ngx_http_s3_cache_pass_start(ctx, 0);
@@ -141,8 +144,11 @@ ngx_http_s3_cache_pass_on_head(ngx_http_s3_cache_call_t *call,
         return ngx_http_s3_cache_pass_rest_head(ctx, head);
     }
 
-    if (head->status >= 500 && call->stats != NULL) {
-        s3c_stats_add(call->stats, S3C_STAT_ORIGIN_5XX, 1);
+    if (ngx_http_s3_cache_pass_check(ctx, head) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "s3_cache: origin sent another range than it says "
+                      "or was asked for");
+        return NGX_ERROR;
     }
 
     r->headers_out.status = head->status;
@@ -171,6 +177,72 @@ ngx_http_s3_cache_pass_on_head(ngx_http_s3_cache_call_t *call,
     }
 
     ctx->sending = 1;
+
+    return NGX_OK;
+}
+
+
+/*
+ * What is not kept is not looked into, but for one thing: a part of an object
+ * whose Content-Range contradicts its length or the question would be taken
+ * by a client for what it asked for.
+ */
+
+static ngx_int_t
+ngx_http_s3_cache_pass_check(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_http_head_t *head)
+{
+    uint64_t                     first, last, total, from, to;
+    unsigned                     i;
+    s3c_slice_t                  range;
+    s3c_http_header_t           *h;
+    ngx_http_s3_cache_target_t  *target;
+
+    target = ngx_http_s3_cache_target(ctx);
+
+    if (target == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (head->status != 206 || target->op.kind != S3C_OP_GET_OBJECT) {
+        return NGX_OK;
+    }
+
+    range = S3C_SLICE_NONE;
+
+    for (i = 0; i < head->n_headers; i++) {
+        h = &head->headers[i];
+
+        if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Range"))) {
+            if (range.data != NULL) {
+                return NGX_ERROR;
+            }
+
+            range = h->value;
+
+        } else if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Type"))
+                   && s3c_slice_starts_nocase(h->value,
+                                         S3C_SLICE("multipart/byteranges")))
+        {
+            /* several ranges, that S3 does not know, but others may */
+            return NGX_OK;
+        }
+    }
+
+    if (s3c_http_content_range_parse(range, &first, &last, &total) != S3C_OK
+        || first > last
+        || (head->has_length && head->length != last - first + 1))
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->ask.range.kind != S3C_RANGE_NONE
+        && (s3c_http_range_resolve(&ctx->ask.range, total, &from, &to)
+            != S3C_RANGE_PART
+            || from != first || to != last))
+    {
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }

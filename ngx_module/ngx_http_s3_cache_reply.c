@@ -233,7 +233,11 @@ ngx_http_s3_cache_set_header(ngx_http_request_t *r,
         ngx_memcpy(value, h->value.data, h->value.len);
     }
 
-    if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Type"))) {
+    /* nginx leaves out an empty one; RGW keeps and shows it */
+
+    if (h->value.len > 0
+        && s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Type")))
+    {
         r->headers_out.content_type.data = value;
         r->headers_out.content_type.len = h->value.len;
         r->headers_out.content_type_len = h->value.len;

@@ -92,11 +92,16 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (target->op.kind != S3C_OP_GET_OBJECT
-        || target->op.part_number != 0
-        || ctx->zone->ram == NULL)
-    {
-        return ngx_http_s3_cache_pass(ctx);
+    if (target->op.kind != S3C_OP_GET_OBJECT) {
+        return ngx_http_s3_cache_pass(ctx, s3c_s3_pass_name(target->op.pass));
+    }
+
+    if (target->op.part_number != 0) {
+        return ngx_http_s3_cache_pass(ctx, "part_number");
+    }
+
+    if (ctx->zone->ram == NULL) {
+        return ngx_http_s3_cache_pass(ctx, "no_slot");
     }
 
     if (ngx_http_s3_cache_read_conditions(ctx) != NGX_OK) {
@@ -107,7 +112,7 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
                        target->addr.key, target->op.version_id)
         != S3C_OK)
     {
-        return ngx_http_s3_cache_pass(ctx);
+        return ngx_http_s3_cache_pass(ctx, "too_long");
     }
 
     if ((ngx_http_s3_cache_sample++ & (SAMPLE - 1)) == 0) {
@@ -442,6 +447,7 @@ void
 ngx_http_s3_cache_release(ngx_http_s3_cache_ctx_t *ctx)
 {
     ngx_http_s3_cache_unwatch(&ctx->watch);
+    ctx->view.rec = NULL;
 
     if (ctx->zone->ram == NULL) {
         return;

@@ -91,8 +91,9 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
 
     case VAR_TIER:
         s = ctx->pass ? S3C_SLICE("pass")
-            : ctx->led ? S3C_SLICE("origin")
-            : ctx->sending ? S3C_SLICE("ram") : S3C_SLICE_NONE;
+            : ctx->result == NGX_HTTP_S3_CACHE_MISS ? S3C_SLICE("origin")
+            : ctx->result < NGX_HTTP_S3_CACHE_BYPASS ? S3C_SLICE("ram")
+            : S3C_SLICE_NONE;
         break;
 
     case VAR_BUCKET:
@@ -104,9 +105,8 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
         break;
 
     case VAR_BYPASS:
-        if (target && ctx->pass) {
-            s = s3c_slice(s3c_s3_pass_name(target->op.pass),
-                          ngx_strlen(s3c_s3_pass_name(target->op.pass)));
+        if (ctx->bypass != NULL) {
+            s = s3c_slice(ctx->bypass, ngx_strlen(ctx->bypass));
         }
         break;
     }

@@ -198,7 +198,10 @@ ngx_http_s3_cache_worker_wake(void *ctx, uint32_t slot)
     ssize_t   n;
     uint64_t  one = 1;
 
-    if (slot == s3c_ram_slot(zone->ram)) {
+    /* while this worker joins it may already wake others, and itself: the
+       write is then seen as soon as the eventfd is in epoll */
+
+    if (zone->ram != NULL && slot == s3c_ram_slot(zone->ram)) {
         ngx_post_event(&zone->wake_event, &ngx_posted_events);
         return;
     }

@@ -17,7 +17,9 @@ s3c_plan_use(const s3c_fresh_rules_t *rules, const s3c_record_view_t *view,
 
     if (view->flags & S3C_RECORD_ERROR) {
         /* an error is asked again, never revalidated */
-        return (now_ms < expires && !no_cache) ? S3C_USE_FRESH : S3C_REFETCH;
+        return (now_ms < expires && rules->mode != S3C_FRESHNESS_STRICT
+                && !(no_cache && rules->client_revalidates))
+               ? S3C_USE_FRESH : S3C_REFETCH;
     }
 
     if (needs_full && !(view->flags & S3C_RECORD_FULL)) {

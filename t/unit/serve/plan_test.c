@@ -62,6 +62,9 @@ test_freshness_follows_mode_expiry_and_client(void **state)
         /* errors are never revalidated and never stale */
         { S3C_FRESHNESS_TTL, 1, 0, 1, 0, 0, 4, S3C_USE_FRESH },
         { S3C_FRESHNESS_TTL, -1, 99, 1, 0, 0, 4, S3C_REFETCH },
+        { S3C_FRESHNESS_TTL, 1, 0, 1, 1, 0, 4, S3C_REFETCH },
+        { S3C_FRESHNESS_TTL, 1, 0, 0, 1, 0, 4, S3C_USE_FRESH },
+        { S3C_FRESHNESS_STRICT, 1, 0, 0, 0, 0, 4, S3C_REFETCH },
         { S3C_FRESHNESS_IMMUTABLE, -1, 0, 1, 0, 0, 4, S3C_REFETCH },
     };
 
