@@ -55,20 +55,21 @@ help:
 
 DEPS_BUILD := gcc libc6-dev make nginx nginx-dev dpkg-dev libssl-dev \
               libpcre2-dev zlib1g-dev libxxhash-dev
-DEPS_TEST  := libcmocka-dev clang libclang-rt-14-dev patch xz-utils openssl \
+DEPS_TEST  := libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev patch \
+              xz-utils openssl procps \
               ca-certificates curl awscli s3cmd python3-pytest \
               python3-pytest-xdist python3-boto3 \
               ceph-mon ceph-osd radosgw ceph-common
 DEPS_BENCH := wrk varnish
 DEPS       := $(DEPS_BUILD) $(DEPS_TEST)
 
-# $(call install_deps,packages)
+# $(call install_deps,packages): what is missing; of "a|b" either will do
 define install_deps
 have=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' 2>/dev/null \
         | sed -n 's/^installed //p'); \
 missing=(); \
-for p in $(1); do \
-    grep -qxF "$$p" <<<"$$have" || missing+=("$$p"); \
+for p in $(foreach p,$(1),'$(p)'); do \
+    grep -qxE "$${p//[+.]/.}" <<<"$$have" || missing+=("$${p%%|*}"); \
 done; \
 if (($${#missing[@]})); then \
     root=(env DEBIAN_FRONTEND=noninteractive); \
@@ -145,7 +146,10 @@ $(B)/source/%/configure:
 	@echo '  fetch the source of nginx in Debian $*'
 	@$(PYTHON) t/lib/debian.py source $* $(@D)
 
-$(B)/nginx-%/tree/configure: $(NGINX_SRC)/configure
+$(B)/nginx-%/from: FORCE
+	@mkdir -p $(@D); echo '$(abspath $(NGINX_SRC))' $(call if_changed,$@)
+
+$(B)/nginx-%/tree/configure: $(NGINX_SRC)/configure $(B)/nginx-%/from
 	@rm -rf $(@D) && mkdir -p $(@D) && cp -a '$(NGINX_SRC)/.' $(@D)/ && touch $@
 
 # Sources come and go: that, and not their content, asks for a new configure.
@@ -197,7 +201,12 @@ MODULE_SO := $(B)/$(FLAVOUR)/$(MODULE_NAME).so
 endif
 
 build: $(MODULE_SO)
+ifeq ($(FLAVOUR),module)
+nginx: $(ASAN_TREE)/configure
+	@$(MAKE) --no-print-directory nginx NGINX_SRC=$(ASAN_TREE)
+else
 nginx: $(B)/$(FLAVOUR)/nginx
+endif
 asan: $(B)/$(FLAVOUR_ASAN)/nginx $(B)/$(FLAVOUR_ASAN)/$(MODULE_NAME).so
 
 install: build
@@ -269,7 +278,7 @@ micro: $(MICRO_BIN)
 # t/lib/nginx.py takes NGINX_BIN and MODULE_SO from the environment.
 
 XDIST = $(shell $(PYTHON) -c 'import xdist' 2>/dev/null \
-            && echo -n $(JOBS) --dist loadgroup)
+            && printf '%s' '-n $(JOBS) --dist loadgroup')
 run_pytest = BUILD=$(B) $(PYTHON) -m pytest -p no:cacheprovider $(XDIST) \
                  $(PYTEST_ARGS) t/py
 
@@ -295,8 +304,7 @@ test:
 
 .PHONY: demo bench clean
 demo:
-	@$(if $(ORIGIN),$(MAKE) --no-print-directory deps-build,\
-	    $(MAKE) --no-print-directory deps)
+	@$(call install_deps,$(if $(ORIGIN),$(DEPS_BUILD) python3-boto3,$(DEPS)))
 	@$(MAKE) --no-print-directory -j$(JOBS) build
 	@BUILD=$(B) ORIGIN='$(ORIGIN)' ACCESS_KEY='$(ACCESS_KEY)' \
 	 SECRET_KEY='$(SECRET_KEY)' REGION='$(REGION)' BUCKET='$(BUCKET)' \

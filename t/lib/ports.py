@@ -10,7 +10,6 @@ import fcntl
 import os
 import random
 import socket
-import tempfile
 
 _held = {}
 
@@ -38,7 +37,7 @@ def _is_free(port):
 
 def reserve():
     """A free port, ours until release() or the end of this process."""
-    folder = os.path.join(tempfile.gettempdir(), f's3c-ports-{os.getuid()}')
+    folder = f'/tmp/s3c-ports-{os.getuid()}'   # whatever TMPDIR is
     os.makedirs(folder, mode=0o700, exist_ok=True)
     low, high = _range()
     for _ in range(1000):

@@ -41,10 +41,10 @@ MEMORY_BYTES = 8 << 30          # of the OSD: taken when used
 STEP_S = 60                     # the longest that one command may take
 
 USERS = {
-    '': ('main', 'MAINACCESSKEY0000001',
-         'main+secret/key0000000000000000000000001'),
-    'alt_': ('alt', 'ALTACCESSKEY00000002',
-             'alt+secret/key00000000000000000000000002'),
+    'main': ('main', 'MAINACCESSKEY0000001',
+             'main+secret/key0000000000000000000000001'),
+    'alt': ('alt', 'ALTACCESSKEY00000002',
+            'alt+secret/key00000000000000000000000002'),
 }
 
 CONF = '''\
@@ -121,6 +121,8 @@ class Rgw:
         self.dir = os.path.abspath(str(folder))
         self.port = None
         self.daemons = []
+        _, self.access_key, self.secret_key = USERS['main']
+        _, self.alt_access_key, self.alt_secret_key = USERS['alt']
 
     def start(self):
         if not is_installed():
@@ -235,12 +237,9 @@ class Rgw:
         return f'http://127.0.0.1:{self.port}'
 
     def env(self):
-        found = {'url': self.url, 'region': self.region,
-                 'domain': self.domain}
-        for prefix, (_, access_key, secret_key) in USERS.items():
-            found[f'{prefix}access_key'] = access_key
-            found[f'{prefix}secret_key'] = secret_key
-        return found
+        return {name: getattr(self, name) for name in (
+            'url', 'region', 'domain', 'access_key', 'secret_key',
+            'alt_access_key', 'alt_secret_key')}
 
     def stop(self):
         # It is all in memory and thrown away: nothing is lost by SIGKILL.

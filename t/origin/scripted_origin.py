@@ -19,9 +19,7 @@ called from any thread. As a program it is driven over HTTP, see Control.
 
 import argparse
 import asyncio
-import base64
 import collections
-import dataclasses
 import email.utils
 import itertools
 import json
@@ -40,9 +38,12 @@ if __name__ == '__main__':
 
 from lib import wait                                     # noqa: E402
 from origin import objects, sigv4                        # noqa: E402
-from origin.objects import Object, S3Error, pattern      # noqa: E402
+from origin.control import Control                       # noqa: E402
+from origin.malformed import MALFORMED                   # noqa: E402
+from origin.objects import Object, S3Error               # noqa: E402
+from origin.rule import Gate, Request, Rule              # noqa: E402
 
-PIECE = 64 * 1024
+ISO_DATE = '%Y-%m-%dT%H:%M:%S.000Z'
 REASONS = {200: 'OK', 204: 'No Content', 206: 'Partial Content',
            301: 'Moved Permanently', 304: 'Not Modified',
            307: 'Temporary Redirect', 400: 'Bad Request', 403: 'Forbidden',
@@ -50,193 +51,6 @@ REASONS = {200: 'OK', 204: 'No Content', 206: 'Partial Content',
            412: 'Precondition Failed', 416: 'Range Not Satisfiable',
            500: 'Internal Server Error', 501: 'Not Implemented',
            503: 'Service Unavailable'}
-
-# Answers that no HTTP client may believe. {length} and {body} are those of
-# the right answer; what follows is closed.
-MALFORMED = {
-    'two_status_lines': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                        b'HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n'
-                        b'\r\n{body}',
-    'bare_lf_in_value': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                        b'x-amz-meta-a: b\nc\r\n\r\n{body}',
-    'bare_cr_in_value': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                        b'x-amz-meta-a: b\rc: d\r\n\r\n{body}',
-    'nul_in_value': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                    b'x-amz-meta-a: b\0c\r\n\r\n{body}',
-    'space_before_colon': b'HTTP/1.1 200 OK\r\nContent-Length : {length}\r\n'
-                          b'\r\n{body}',
-    'folded_header': b'HTTP/1.1 200 OK\r\nx-amz-meta-a: b\r\n c\r\n'
-                     b'Content-Length: {length}\r\n\r\n{body}',
-    'no_colon': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nnonsense\r\n'
-                b'\r\n{body}',
-    'duplicate_length': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                        b'Content-Length: 3\r\n\r\n{body}',
-    'length_and_chunked': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                          b'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-    'negative_length': b'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{body}',
-    'length_overflow': b'HTTP/1.1 200 OK\r\n'
-                       b'Content-Length: 18446744073709551617\r\n\r\n{body}',
-    'length_not_number': b'HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n'
-                         b'{body}',
-    'unknown_coding': b'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n'
-                      b'{body}',
-    'bad_chunk_size': b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n'
-                      b'\r\nzz\r\n{body}\r\n0\r\n\r\n',
-    'chunk_overflow': b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n'
-                      b'\r\nffffffffffffffffff\r\n{body}\r\n0\r\n\r\n',
-    'chunk_without_crlf': b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked'
-                          b'\r\n\r\n1\r\nab0\r\n\r\n',
-    'http_0_9': b'{body}',
-    'bad_version': b'HTTP/3.7 200 OK\r\nContent-Length: {length}\r\n\r\n'
-                   b'{body}',
-    'bad_status': b'HTTP/1.1 2000 OK\r\nContent-Length: {length}\r\n\r\n'
-                  b'{body}',
-    'other_protocol': b'SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n',
-    'huge_header': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                   b'x-amz-meta-a: ' + b'a' * 300_000 + b'\r\n\r\n{body}',
-    'many_headers': b'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n'
-                    + b''.join(b'x-amz-meta-%d: a\r\n' % i
-                               for i in range(20_000)) + b'\r\n{body}',
-    'endless_head': b'HTTP/1.1 200 OK\r\nContent-Le',
-    'nothing': b'',
-}
-
-
-class Gate:
-    """Holds answers back: at body byte `at`, or before the head (at=None),
-    until open(), or up to the byte given to open(to)."""
-
-    def __init__(self, origin, at=None):
-        self._origin = origin
-        self._at = -1 if at is None else at
-        self._is_open = False
-        self._moved = []              # futures of the loop
-        self.reached = 0              # answers that stood here, ever
-
-    def open(self, to=None):
-        """Lets all go, now and later; or all up to body byte `to`."""
-        def opened():
-            if to is None:
-                self._is_open = True
-            else:
-                self._at = to
-            moved, self._moved[:] = self._moved[:], []
-            for future in moved:
-                if not future.done():
-                    future.set_result(None)
-        self._origin.call(opened)
-
-    def wait_reached(self, count=1, timeout_s=10):
-        wait.until(lambda: self.reached >= count,
-                   lambda: f'{self.reached} of {count} answers at the gate',
-                   timeout_s)
-
-    def room(self, at):
-        """How many bytes from body byte `at` on may go; None: all."""
-        return None if self._is_open else max(0, self._at - at)
-
-    async def passed(self, at):
-        """Loop: waits until byte `at` (-1: the head) may go."""
-        seen = False
-        while not self._is_open and at >= self._at:
-            if not seen:
-                self.reached += 1
-                seen = True
-            future = asyncio.get_running_loop().create_future()
-            self._moved.append(future)
-            await future
-
-
-@dataclasses.dataclass
-class Rule:
-    """Which requests, and what happens to them. All of "what" may be joined
-    as far as it makes sense."""
-
-    # which
-    bucket: str = None
-    key: str = None
-    method: str = None
-    nth: int = 1               # the first that it holds for, counted from 1
-    times: int = None          # for how many; None: for all from then on
-    when: object = None        # or any function of the Request
-
-    # before an answer
-    before: object = None      # a function of the Request, called first
-    hang: bool = False         # never answer, keep the connection
-    drop: bool = False         # close without an answer
-    reset: bool = False        # closing, by this rule, is an RST
-    head_delay_s: float = 0
-    gate: Gate = None
-
-    # another answer
-    raw: bytes = None          # sent as it is, then closed
-    malformed: str = None      # a name in MALFORMED
-    error: tuple = None        # (status, code) as XML
-    redirect: str = None       # Location of a 307
-    object: Object = None      # served instead of what is stored
-    status: int = None         # instead of the right one
-    headers: tuple = ()        # (name, value) set; value None: taken away
-    interim: int = None        # a 1xx sent before
-    ignore_range: bool = False
-    ignore_if_match: bool = False
-
-    # the body
-    framing: str = 'length'    # or 'chunked', 'close' (ends by closing)
-    length_by: int = 0         # declare so many bytes more (or fewer)
-    extra: bytes = b''         # sent after the declared body
-    cut_at: int = None         # close after so many body bytes
-    rate: int = None           # body bytes a second
-    piece: int = PIECE         # body bytes a write (and a chunk)
-    head_body: bool = False    # send the body in answer to HEAD, too
-    flip_at: int = None        # one body byte is wrong
-
-    # after
-    close: bool = False        # with "Connection: close"
-    close_silently: bool = False
-
-    seen: int = dataclasses.field(default=0, repr=False)
-
-    def holds(self, request):
-        if (self.bucket not in (None, request.bucket)
-                or self.key not in (None, request.key)
-                or self.method not in (None, request.method)
-                or (self.when and not self.when(request))):
-            return False
-        self.seen += 1
-        return (self.seen >= self.nth and (
-            self.times is None or self.seen < self.nth + self.times))
-
-
-@dataclasses.dataclass
-class Request:
-    number: int                # counted from 0 over all connections
-    connection: int            # which connection
-    method: str
-    target: str                # as it was sent
-    headers: list              # (name, value) as they were sent
-    head: bytes                # the whole head as it was sent
-    body: bytes = b''
-    bucket: str = ''
-    key: str = ''
-    query: dict = dataclasses.field(default_factory=dict)
-    signer: str = None         # access key of a signature that is right
-    refused: str = None        # why the signature is wrong
-    status: int = None
-    sent_bytes: int = 0        # of the body
-    done: bool = False         # answered as it was meant
-    came_s: float = 0          # time.monotonic() of the head's end
-    head_s: float = 0          # of our head
-    done_s: float = 0
-
-    def header(self, name):
-        values = [v for k, v in self.headers if k.lower() == name.lower()]
-        return ', '.join(values) if values else None
-
-    def as_dict(self):
-        found = dataclasses.asdict(self)
-        found['head'] = self.head.decode('latin-1')
-        found['body'] = base64.b64encode(self.body).decode()
-        return found
 
 
 class _Closed(Exception):
@@ -263,7 +77,7 @@ class ScriptedOrigin:
         self.open = 0                  # connections, now
         self.max_open = 0
 
-    # --- life -------------------------------------------------------------
+    # --- life ----------------------------------------------------------------
 
     def start(self):
         listener = socket.create_server((self.host, self.port),
@@ -286,6 +100,9 @@ class ScriptedOrigin:
         except asyncio.CancelledError:
             pass
         finally:
+            if self._tasks:
+                self._loop.run_until_complete(
+                    asyncio.wait(self._tasks, timeout=5))
             self._loop.close()
 
     def stop(self):
@@ -341,7 +158,7 @@ class ScriptedOrigin:
         self.call(cancel)
         wait.until(lambda: self.open == 0, 'connections closed')
 
-    # --- what lies here and how it is answered ------------------------------
+    # --- what lies here and how it is answered -------------------------------
 
     def bucket(self, name):
         return self.buckets[name]
@@ -388,7 +205,7 @@ class ScriptedOrigin:
         self.requests.clear()
         self.buckets.clear()
 
-    # --- what was asked -----------------------------------------------------
+    # --- what was asked ------------------------------------------------------
 
     def requests_for(self, bucket=None, key=None, method=None):
         return [r for r in list(self.requests)
@@ -407,7 +224,7 @@ class ScriptedOrigin:
             f'{[(r.method, r.target, r.done) for r in self.requests]}',
             timeout_s)
 
-    # --- connections --------------------------------------------------------
+    # --- connections ---------------------------------------------------------
 
     async def _accept(self):
         loop = asyncio.get_running_loop()
@@ -497,7 +314,7 @@ class ScriptedOrigin:
         request.query = {n.decode('latin-1'): v.decode('utf-8', 'replace')
                          for n, v in sigv4.split_query(query)}
 
-    # --- answers ------------------------------------------------------------
+    # --- answers -------------------------------------------------------------
 
     async def _answer(self, request, writer):
         rule = Rule()
@@ -647,7 +464,7 @@ class ScriptedOrigin:
         shown = rows[:limit]
         text = ''.join(
             f'<Contents><Key>{escape(key)}</Key><LastModified>'
-            f'{time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(o.last_modified))}'
+            f'{time.strftime(ISO_DATE, time.gmtime(o.last_modified))}'
             f'</LastModified><ETag>{escape(o.etag)}</ETag>'
             f'<Size>{len(o.body)}</Size>'
             '<StorageClass>STANDARD</StorageClass></Contents>'
@@ -732,96 +549,6 @@ class ScriptedOrigin:
         if rule.framing == 'chunked':
             writer.write(b'0\r\n\r\n')
         writer.write(rule.extra)
-
-
-class Control:
-    """The origin by HTTP, for programs: one JSON object a POST.
-
-    POST /put     {bucket, key, body (base64) or size and seed, headers, ...}
-    POST /delete  {bucket, key}
-    POST /on      {fields of Rule; gate: a name}
-    POST /off     {}                    all rules
-    POST /gate    {name, at}            made; later {name, open: true|byte}
-    POST /reset   {}
-    GET  /requests, GET /state
-    """
-
-    def __init__(self, origin, port=0):
-        import http.server
-
-        control = self
-        self.origin, self.gates = origin, {}
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def _reply(self, what, status=200):
-                text = json.dumps(what).encode()
-                self.send_response(status)
-                self.send_header('Content-Type', 'application/json')
-                self.send_header('Content-Length', str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def do_GET(self):
-                if self.path == '/requests':
-                    self._reply([r.as_dict() for r in list(origin.requests)])
-                else:
-                    self._reply({'url': origin.url, 'open': origin.open,
-                                 'accepted': origin.accepted,
-                                 'requests': len(origin.requests)})
-
-            def do_POST(self):
-                size = int(self.headers.get('Content-Length', 0))
-                given = json.loads(self.rfile.read(size) or b'{}')
-                try:
-                    self._reply(control.do(self.path.strip('/'), given))
-                except (KeyError, TypeError, ValueError) as e:
-                    self._reply({'error': repr(e)}, 400)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(
-            ('127.0.0.1', port), Handler)
-        self.port = self.server.server_address[1]
-        self._thread = threading.Thread(target=self.server.serve_forever,
-                                        daemon=True)
-
-    def start(self):
-        self._thread.start()
-        return self
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-    def do(self, what, given):
-        origin = self.origin
-        if what == 'put':
-            body = (base64.b64decode(given.pop('body')) if 'body' in given
-                    else pattern(given.pop('size', 0), given.pop('seed', 0)))
-            return {'etag': origin.put(body=body, **given).etag}
-        if what == 'delete':
-            origin.delete(given['bucket'], given['key'])
-        elif what == 'on':
-            if 'gate' in given:
-                given['gate'] = self.gates[given['gate']]
-            if 'raw' in given:
-                given['raw'] = given['raw'].encode('latin-1')
-            origin.on(**given)
-        elif what == 'off':
-            origin.off()
-        elif what == 'gate':
-            if 'open' in given:
-                to = given['open']
-                self.gates[given['name']].open(None if to is True else to)
-            else:
-                self.gates[given['name']] = origin.gate(given.get('at'))
-            return {'reached': self.gates[given['name']].reached}
-        elif what == 'reset':
-            origin.reset()
-        else:
-            raise KeyError(what)
-        return {}
 
 
 def main():
