@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The short way out (s3_cache_direct_send): the head is written in one piece
- * and goes to the socket with the body in one writev(), past nginx's header
- * and body filters. For whole objects over HTTP/1.1, complete in memory;
+ * and goes to the socket with the body in one call, past nginx's header and
+ * body filters. For whole objects over HTTP/1.1, complete in memory;
  * everything else takes the long way. add_header, gzip, sub_filter and the
  * like do not see these answers: so it is a directive.
  */
@@ -13,16 +13,23 @@
 #define SPANS      62
 #define HEAD_MAX   4096
 #define OWN_MAX    512      /* status line and what is not the record's */
+#define COPY_MAX   8192     /* of a body that goes by one send() */
 
 
 static u_char *ngx_http_s3_cache_direct_head(ngx_http_s3_cache_ctx_t *ctx,
     u_char *p);
+static ngx_inline ngx_uint_t ngx_http_s3_cache_direct_tls(
+    ngx_connection_t *c);
+static ngx_int_t ngx_http_s3_cache_direct_copy(ngx_http_s3_cache_ctx_t *ctx,
+    u_char *last, struct iovec *iov, int n);
+static ngx_int_t ngx_http_s3_cache_direct_chain(ngx_http_s3_cache_ctx_t *ctx,
+    u_char *last, struct iovec *iov, int n);
 static ngx_int_t ngx_http_s3_cache_direct_rest(ngx_http_s3_cache_ctx_t *ctx,
-    ngx_chain_t *rest, u_char *head);
+    ngx_chain_t *rest);
 
 
 /* of the answer being sent; what does not go at once is copied */
-static u_char  ngx_http_s3_cache_direct_buf[HEAD_MAX];
+static u_char  ngx_http_s3_cache_direct_buf[HEAD_MAX + COPY_MAX];
 
 
 ngx_uint_t
@@ -77,17 +84,14 @@ ngx_http_s3_cache_direct_can(ngx_http_s3_cache_ctx_t *ctx)
 ngx_int_t
 ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx)
 {
-    int                  i, n;
+    int                  n;
     size_t               body;
-    u_char              *head;
-    ngx_buf_t            bufs[SPANS + 1];
-    ngx_chain_t          links[SPANS + 1], *rest;
+    u_char              *head, *last;
+    ngx_int_t            rc;
     struct iovec         iov[SPANS];
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = ctx->request;
-    c = r->connection;
     body = ctx->view.total;
     n = SPANS;
 
@@ -105,6 +109,111 @@ ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx)
 
     ngx_http_s3_cache_count(ctx);
 
+    head = ngx_http_s3_cache_direct_buf;
+    last = ngx_http_s3_cache_direct_head(ctx, head);
+    r->header_size = last - head;
+
+    if (body <= COPY_MAX && !ngx_http_s3_cache_direct_tls(r->connection)) {
+        rc = ngx_http_s3_cache_direct_copy(ctx, last, iov, n);
+
+    } else {
+        rc = ngx_http_s3_cache_direct_chain(ctx, last, iov, n);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    ctx->pos += body;
+
+    s3c_stats_add(&ctx->zone->stats, S3C_STAT_SENT_RAM, body);
+    s3c_stats_bucket_add(&ctx->zone->stats, ctx->bucket, S3C_BSTAT_HIT_BYTES,
+                         body);
+
+    return rc;
+}
+
+
+/* OpenSSL wants what it could not write given again at the same address: the
+ * chain goes through nginx's own buffer. */
+
+static ngx_inline ngx_uint_t
+ngx_http_s3_cache_direct_tls(ngx_connection_t *c)
+{
+#if (NGX_SSL || NGX_COMPAT)
+    return c->ssl != NULL;
+#else
+    return 0;
+#endif
+}
+
+
+/*
+ * A small body is cheaper copied behind its head than named by buffers, a
+ * chain and an iovec a piece; and then its memory needs no pin any more.
+ */
+
+static ngx_int_t
+ngx_http_s3_cache_direct_copy(ngx_http_s3_cache_ctx_t *ctx, u_char *last,
+    struct iovec *iov, int n)
+{
+    int                i;
+    ssize_t            sent;
+    ngx_buf_t          b;
+    ngx_chain_t        rest;
+    ngx_connection_t  *c;
+
+    c = ctx->request->connection;
+
+    for (i = 0; i < n; i++) {
+        last = ngx_cpymem(last, iov[i].iov_base, iov[i].iov_len);
+    }
+
+    ngx_http_s3_cache_release(ctx);
+
+    sent = c->send(c, ngx_http_s3_cache_direct_buf,
+                   last - ngx_http_s3_cache_direct_buf);
+
+    if (sent == NGX_ERROR) {
+        c->error = 1;
+        return NGX_ERROR;
+    }
+
+    if (sent == NGX_AGAIN) {
+        sent = 0;
+    }
+
+    if (ngx_http_s3_cache_direct_buf + sent == last && !c->buffered) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+
+    b.pos = ngx_http_s3_cache_direct_buf + sent;
+    b.last = last;
+    b.memory = 1;
+    b.flush = 1;
+    b.last_buf = 1;
+    b.last_in_chain = 1;
+
+    rest.buf = &b;
+    rest.next = NULL;
+
+    return ngx_http_s3_cache_direct_rest(ctx, &rest);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_direct_chain(ngx_http_s3_cache_ctx_t *ctx, u_char *last,
+    struct iovec *iov, int n)
+{
+    int                i;
+    ngx_buf_t          bufs[SPANS + 1];
+    ngx_chain_t        links[SPANS + 1], *rest;
+    ngx_connection_t  *c;
+
+    c = ctx->request->connection;
+
     ngx_memzero(bufs, (n + 1) * sizeof(ngx_buf_t));
 
     for (i = 0; i <= n; i++) {
@@ -119,11 +228,8 @@ ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx)
         }
     }
 
-    head = ngx_http_s3_cache_direct_buf;
-
-    bufs[0].pos = head;
-    bufs[0].last = ngx_http_s3_cache_direct_head(ctx, head);
-    r->header_size = bufs[0].last - head;
+    bufs[0].pos = ngx_http_s3_cache_direct_buf;
+    bufs[0].last = last;
 
     bufs[n].last_buf = 1;
     bufs[n].last_in_chain = 1;
@@ -137,18 +243,12 @@ ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ctx->pos += body;
-
-    s3c_stats_add(&ctx->zone->stats, S3C_STAT_SENT_RAM, body);
-    s3c_stats_bucket_add(&ctx->zone->stats, ctx->bucket, S3C_BSTAT_HIT_BYTES,
-                         body);
-
     if (rest == NULL && !c->buffered) {
         ngx_http_s3_cache_release(ctx);
         return NGX_OK;
     }
 
-    return ngx_http_s3_cache_direct_rest(ctx, rest, head);
+    return ngx_http_s3_cache_direct_rest(ctx, rest);
 }
 
 
@@ -156,7 +256,7 @@ ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx)
 
 static ngx_int_t
 ngx_http_s3_cache_direct_rest(ngx_http_s3_cache_ctx_t *ctx,
-    ngx_chain_t *rest, u_char *head)
+    ngx_chain_t *rest)
 {
     size_t               len;
     ngx_buf_t           *b;
@@ -178,7 +278,10 @@ ngx_http_s3_cache_direct_rest(ngx_http_s3_cache_ctx_t *ctx,
 
         *b = *rest->buf;
 
-        if (b->pos >= head && b->pos < head + HEAD_MAX) {
+        if (b->pos >= ngx_http_s3_cache_direct_buf
+            && b->pos < ngx_http_s3_cache_direct_buf + sizeof(
+                                                 ngx_http_s3_cache_direct_buf))
+        {
             len = b->last - b->pos;
             b->pos = ngx_pnalloc(r->pool, len);
             if (b->pos == NULL) {
@@ -233,14 +336,14 @@ ngx_http_s3_cache_direct_head(ngx_http_s3_cache_ctx_t *ctx, u_char *p)
     p = ngx_cpymem(p, ngx_cached_http_time.data, ngx_cached_http_time.len);
 
     put(CRLF "Content-Length: ");
-    p = ngx_sprintf(p, "%uL", ctx->view.total);
+    p = ngx_http_s3_cache_print(p, ctx->view.total);
 
     if (r->keepalive) {
         put(CRLF "Connection: keep-alive");
 
         if (clcf->keepalive_header) {
             put(CRLF "Keep-Alive: timeout=");
-            p = ngx_sprintf(p, "%T", clcf->keepalive_header);
+            p = ngx_http_s3_cache_print(p, clcf->keepalive_header);
         }
 
     } else {
@@ -255,8 +358,8 @@ ngx_http_s3_cache_direct_head(ngx_http_s3_cache_ctx_t *ctx, u_char *p)
         put(CRLF "X-Cache: ");
         p = ngx_cpymem(p, name->data, name->len);
         put(CRLF "Age: ");
-        p = ngx_sprintf(p, "%uL", s3c_plan_age(&ctx->view,
-                                               ngx_http_s3_cache_now()));
+        p = ngx_http_s3_cache_print(p, s3c_plan_age(&ctx->view,
+                                                    ngx_http_s3_cache_now()));
     }
 
     put(CRLF);

@@ -334,7 +334,11 @@ ngx_http_s3_cache_job_on_body(ngx_http_s3_cache_call_t *call, size_t n)
 
     job->off += n;
 
-    if (job->off - job->published >= PUBLISH_BYTES || job->off == job->size) {
+    if (job->off == job->size) {
+        /* at once: who has got the last byte finds the entry complete */
+        ngx_http_s3_cache_job_commit(job);
+
+    } else if (job->off - job->published >= PUBLISH_BYTES) {
         ngx_http_s3_cache_job_publish(job);
     }
 
@@ -389,8 +393,9 @@ ngx_http_s3_cache_job_on_end(ngx_http_s3_cache_call_t *call,
     if (!job->settled) {
 
         if (ngx_exiting || ngx_terminate || ngx_quit) {
-            /* cut by this worker's end: another one will do better */
-            ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_AGAIN);
+            /* cut by this worker's end: another one will do better. Not
+               AGAIN, which is a check's good news. */
+            ngx_http_s3_cache_job_fail(job, S3C_FILL_REASON_DIED);
             ngx_http_s3_cache_job_destroy(job);
             return;
         }
@@ -428,6 +433,14 @@ ngx_http_s3_cache_job_finish_error(ngx_http_s3_cache_job_t *job)
     int           n;
     size_t        copied;
     struct iovec  iov;
+
+    if (s3c_s3_error_is_about_keys(s3c_slice(job->error, job->error_len))) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "s3_cache: origin %V refuses the gateway's credentials "
+                      "or signature", &job->conf->origin->url);
+        ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_BROKEN);
+        return;
+    }
 
     job->error_spec.total = job->error_len;
 

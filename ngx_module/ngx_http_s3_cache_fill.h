@@ -38,6 +38,7 @@ struct ngx_http_s3_cache_job_s {
     unsigned                       keep:1;     /* commit leaves it findable */
     unsigned                       ranged:1;   /* a Range was asked for */
     unsigned                       head:1;     /* HEAD was sent */
+    unsigned                       bodyless:1; /* for a reader's own HEAD */
 
     uint64_t                       block;      /* asked for, when ranged */
     uint64_t                       generation; /* expected of a block */

@@ -37,6 +37,7 @@ ngx_http_s3_cache_fill_object(ngx_http_s3_cache_ctx_t *ctx,
     }
 
     job->on_head = ngx_http_s3_cache_object_head;
+    job->bodyless = ctx->head;
     head = ctx->head;
 
     switch (ctx->ask.range.kind) {
@@ -307,6 +308,17 @@ ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
     s3c_writer_t        w;
     s3c_record_spec_t  *spec;
 
+    if (job->head && !job->bodyless) {
+        /* HEAD was our own idea: its reader wants the document */
+        job->ranged = 0;
+
+        if (ngx_http_s3_cache_object_ask(job, 0) != NGX_OK) {
+            ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
+        }
+
+        return NGX_ERROR;
+    }
+
     if (head->status == 304 || head->status == 412
         || head->status == 416 || head->length
                                   >= NGX_HTTP_S3_CACHE_ERROR_BODY_MAX)
@@ -344,6 +356,8 @@ ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
     job->keep = (head->status == 404 && spec->expires_ms > spec->now_ms);
 
     if (job->head) {
+        spec->total = head->has_length ? head->length : 0;
+
         if (ngx_http_s3_cache_job_alloc(job, spec, 0) != S3C_OK) {
             ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
             return NGX_ERROR;

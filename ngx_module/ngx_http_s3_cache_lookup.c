@@ -364,6 +364,10 @@ ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_reply(ctx);
 
     case NGX_HTTP_S3_CACHE_FILL_AGAIN:
+        /* the same bytes under new headers */
+        ctx->revalidated = 1;
+        /* fall through */
+
     case NGX_HTTP_S3_CACHE_FILL_CHANGED:
         ctx->checked = 1;
         return ngx_http_s3_cache_restart(ctx);

@@ -423,6 +423,11 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (clcf->handler == NULL) {
         clcf->handler = ngx_http_s3_cache_handler;
+
+        /* nginx's default is for web forms; another value is the user's own */
+        if (clcf->client_max_body_size == 1024 * 1024) {
+            clcf->client_max_body_size = 0;
+        }
     }
 
     return NGX_CONF_OK;

@@ -93,6 +93,7 @@ struct ngx_http_s3_cache_zone_s {
     ngx_event_t                 wake_event;    /* posted */
     ngx_event_t                 sweep_event;
     ngx_queue_t                *watchers;      /* by fill number */
+    ngx_uint_t                  nwatches;      /* in all of them */
     uint64_t                    nonce;
 };
 
@@ -136,6 +137,7 @@ struct ngx_http_s3_cache_watch_s {
     ngx_queue_t                 queue;
     void                      (*wake)(ngx_http_s3_cache_watch_t *watch);
     void                       *data;
+    ngx_http_s3_cache_zone_t   *zone;          /* while linked */
     unsigned                    linked:1;
 };
 
@@ -301,6 +303,27 @@ void ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx);
 
 /* variables */
 ngx_int_t ngx_http_s3_cache_add_variables(ngx_conf_t *cf);
+
+
+/* Decimal: what ngx_sprintf() says of "%uL", in a fifth of the time. */
+
+static ngx_inline u_char *
+ngx_http_s3_cache_print(u_char *p, uint64_t n)
+{
+    size_t  len;
+    u_char  buf[NGX_INT64_LEN], *digit;
+
+    digit = buf + NGX_INT64_LEN;
+
+    do {
+        *--digit = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+
+    len = buf + NGX_INT64_LEN - digit;
+
+    return ngx_cpymem(p, digit, len);
+}
 
 
 static ngx_inline s3c_slice_t

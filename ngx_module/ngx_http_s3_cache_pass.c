@@ -28,6 +28,11 @@ static ngx_int_t ngx_http_s3_cache_pass_on_body(
     ngx_http_s3_cache_call_t *call, size_t n);
 static void ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
     ngx_http_s3_cache_call_end_e end);
+static ngx_int_t ngx_http_s3_cache_pass_send_head(
+    ngx_http_s3_cache_ctx_t *ctx, s3c_http_head_t *head);
+static ngx_int_t ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx,
+    size_t n);
+static ngx_int_t ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_flush(ngx_http_s3_cache_ctx_t *ctx);
@@ -133,7 +138,6 @@ ngx_http_s3_cache_pass_on_head(ngx_http_s3_cache_call_t *call,
 {
     ngx_http_s3_cache_pass_t *pass = call->data;
 
-    ngx_int_t                 rc;
     ngx_http_request_t       *r;
     ngx_http_s3_cache_ctx_t  *ctx;
 
@@ -144,12 +148,41 @@ ngx_http_s3_cache_pass_on_head(ngx_http_s3_cache_call_t *call,
         return ngx_http_s3_cache_pass_rest_head(ctx, head);
     }
 
+    if (call->origin->signs && !call->head
+        && (head->status == 400 || head->status == 401
+            || head->status == 403))
+    {
+        /* about the object, or about how the gateway signed? */
+
+        pass->refusal = ngx_palloc(r->pool, sizeof(s3c_http_head_t));
+        if (pass->refusal == NULL) {
+            return NGX_ERROR;
+        }
+
+        *pass->refusal = *head;
+
+        return NGX_OK;
+    }
+
     if (ngx_http_s3_cache_pass_check(ctx, head) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "s3_cache: origin sent another range than it says "
                       "or was asked for");
         return NGX_ERROR;
     }
+
+    return ngx_http_s3_cache_pass_send_head(ctx, head);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_send_head(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_http_head_t *head)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     r->headers_out.status = head->status;
     r->headers_out.content_length_n = head->has_length
@@ -334,8 +367,8 @@ ngx_http_s3_cache_pass_on_space(ngx_http_s3_cache_call_t *call, u_char **pos,
         }
     }
 
-    *pos = pass->buf;
-    *len = PASS_BUFFER;
+    *pos = pass->buf + pass->refusal_len;
+    *len = PASS_BUFFER - pass->refusal_len;
 }
 
 
@@ -344,18 +377,32 @@ ngx_http_s3_cache_pass_on_body(ngx_http_s3_cache_call_t *call, size_t n)
 {
     ngx_http_s3_cache_pass_t *pass = call->data;
 
-    ngx_int_t                 rc;
-    ngx_buf_t                *b;
-    ngx_http_request_t       *r;
-    ngx_http_s3_cache_ctx_t  *ctx;
-
-    ctx = pass->ctx;
-    r = ctx->request;
-
-    if (r->header_only) {
+    if (pass->ctx->request->header_only) {
         /* a body in answer to HEAD: the call drops such a connection */
         return NGX_ERROR;
     }
+
+    if (pass->refusal != NULL) {
+        pass->refusal_len += n;
+
+        /* no error document of S3 is that long */
+        return pass->refusal_len < PASS_BUFFER ? NGX_OK : NGX_ERROR;
+    }
+
+    return ngx_http_s3_cache_pass_send(pass->ctx, n);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx, size_t n)
+{
+    ngx_int_t                  rc;
+    ngx_buf_t                 *b;
+    ngx_http_request_t        *r;
+    ngx_http_s3_cache_pass_t  *pass;
+
+    pass = ctx->pass;
+    r = ctx->request;
 
     b = &pass->link.buf;
     ngx_memzero(b, sizeof(ngx_buf_t));
@@ -373,8 +420,8 @@ ngx_http_s3_cache_pass_on_body(ngx_http_s3_cache_call_t *call, size_t n)
 
     ctx->pos += n;
 
-    if (call->stats != NULL) {
-        s3c_stats_add(call->stats, S3C_STAT_SENT_PASS, n);
+    if (ctx->zone->stats.mem != NULL) {
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_SENT_PASS, n);
     }
 
     rc = ngx_http_output_filter(r, &pass->link.chain);
@@ -404,12 +451,52 @@ ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
     pass->call = NULL;
     pass->end = end;
 
+    if (pass->refusal != NULL && end == NGX_HTTP_S3_CACHE_CALL_DONE) {
+        ngx_http_s3_cache_run(pass->ctx, ngx_http_s3_cache_pass_refused);
+        return;
+    }
+
     if (pass->busy && end == NGX_HTTP_S3_CACHE_CALL_DONE) {
         /* the write handler comes to the end by itself */
         return;
     }
 
     ngx_http_s3_cache_run(pass->ctx, ngx_http_s3_cache_pass_ended);
+}
+
+
+/* Step: the document of a 400 or 403 is complete. */
+
+static ngx_int_t
+ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_s3_cache_pass_t  *pass;
+
+    pass = ctx->pass;
+
+    if (s3c_s3_error_is_about_keys(s3c_slice(pass->buf, pass->refusal_len))) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "s3_cache: origin %V refuses the gateway's credentials "
+                      "or signature", &ctx->conf->origin->url);
+
+        ctx->result = NGX_HTTP_S3_CACHE_ERROR;
+
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
+    }
+
+    if (ngx_http_s3_cache_pass_send_head(ctx, pass->refusal) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (pass->refusal_len > 0
+        && ngx_http_s3_cache_pass_send(ctx, pass->refusal_len) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* while the client is slow the write handler comes to the end */
+
+    return pass->busy ? NGX_DONE : ngx_http_s3_cache_pass_ended(ctx);
 }
 
 

@@ -22,6 +22,9 @@ struct ngx_http_s3_cache_pass_s {
     unsigned                       rest:1;     /* goes on within a body */
     unsigned                       busy:1;     /* buf is on its way out */
     unsigned                       failed:1;
+    s3c_http_head_t               *refusal;    /* held back until its document
+                                                  has been looked at */
+    size_t                         refusal_len;
 };
 
 

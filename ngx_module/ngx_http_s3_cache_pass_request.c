@@ -101,9 +101,11 @@ ngx_http_s3_cache_pass_ask(ngx_http_s3_cache_ctx_t *ctx,
     call->head = (r->method == NGX_HTTP_HEAD);
     call->method = r->method_name;
 
-    /* an RGW sends a body in answer to HEAD of a sub-resource */
+    /* an RGW sends a body in answer to HEAD of a sub-resource, also of a
+       bucket's */
     call->close = (call->head
-                   && ctx->target->op.pass == S3C_PASS_SUBRESOURCE);
+                   && (ctx->target->op.pass == S3C_PASS_SUBRESOURCE
+                       || ctx->target->op.pass == S3C_PASS_LIST));
 
     if (ngx_http_s3_cache_pass_path(ctx, call) != NGX_OK
         || ngx_http_s3_cache_pass_query(ctx, call) != NGX_OK)

@@ -175,11 +175,13 @@ ngx_http_s3_cache_reply_headers(ngx_http_s3_cache_ctx_t *ctx)
 {
     u_char              *p;
     size_t               pos;
+    ngx_uint_t           hide;
     s3c_slice_t          block;
     s3c_http_header_t    h;
     ngx_http_request_t  *r;
 
     r = ctx->request;
+    hide = !ctx->reply.checksums && (ctx->view.flags & S3C_RECORD_SUMS);
 
     p = ngx_pnalloc(r->pool, ctx->view.headers.len + 1);
     if (p == NULL) {
@@ -195,7 +197,7 @@ ngx_http_s3_cache_reply_headers(ngx_http_s3_cache_ctx_t *ctx)
             continue;
         }
 
-        if (!ctx->reply.checksums && s3c_s3_meta_is_checksum(h.name)) {
+        if (hide && s3c_s3_meta_is_checksum(h.name)) {
             continue;
         }
 
@@ -218,7 +220,7 @@ ngx_http_s3_cache_set_header(ngx_http_request_t *r,
     const s3c_http_header_t *h, ngx_uint_t copy)
 {
     u_char           *name, *value;
-    ngx_table_elt_t  *elt;
+    ngx_table_elt_t  *elt, **slot;
 
     name = (u_char *) h->name.data;
     value = (u_char *) h->value.data;
@@ -233,43 +235,48 @@ ngx_http_s3_cache_set_header(ngx_http_request_t *r,
         ngx_memcpy(value, h->value.data, h->value.len);
     }
 
-    /* nginx leaves out an empty one; RGW keeps and shows it */
+    slot = &elt;
 
-    if (h->value.len > 0
-        && s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Type")))
-    {
-        r->headers_out.content_type.data = value;
-        r->headers_out.content_type.len = h->value.len;
-        r->headers_out.content_type_len = h->value.len;
-        return NGX_OK;
+#define name_is(lit)                                                          \
+    (s3c_slice_eq_nocase(h->name, S3C_SLICE(lit)))
+
+    switch (h->name.len) {          /* what nginx's own filters look for */
+
+    case 4:
+        slot = name_is("ETag") ? &r->headers_out.etag : slot;
+        break;
+
+    case 7:
+        slot = name_is("Expires") ? &r->headers_out.expires : slot;
+        break;
+
+    case 12:
+        /* nginx leaves out an empty one; RGW keeps and shows it */
+
+        if (h->value.len > 0 && name_is("Content-Type")) {
+            r->headers_out.content_type.data = value;
+            r->headers_out.content_type.len = h->value.len;
+            r->headers_out.content_type_len = h->value.len;
+            return NGX_OK;
+        }
+        break;
+
+    case 13:
+        slot = name_is("Last-Modified") ? &r->headers_out.last_modified
+               : name_is("Accept-Ranges") ? &r->headers_out.accept_ranges
+               : slot;
+        break;
+
+    case 16:
+        slot = name_is("Content-Encoding") ? &r->headers_out.content_encoding
+                                           : slot;
+        break;
     }
 
-    if (ngx_http_s3_cache_push(r, (char *) name, h->name.len, value,
-                               h->value.len, &elt)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+#undef name_is
 
-    /* what nginx's own filters look for */
-
-    if (s3c_slice_eq_nocase(h->name, S3C_SLICE("ETag"))) {
-        r->headers_out.etag = elt;
-
-    } else if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Encoding"))) {
-        r->headers_out.content_encoding = elt;
-
-    } else if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Last-Modified"))) {
-        r->headers_out.last_modified = elt;
-
-    } else if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Accept-Ranges"))) {
-        r->headers_out.accept_ranges = elt;
-
-    } else if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Expires"))) {
-        r->headers_out.expires = elt;
-    }
-
-    return NGX_OK;
+    return ngx_http_s3_cache_push(r, (char *) name, h->name.len, value,
+                                  h->value.len, slot);
 }
 
 
@@ -395,8 +402,9 @@ ngx_http_s3_cache_set_cache_headers(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     return push(r, "Age", p,
-                ngx_sprintf(p, "%uL", s3c_plan_age(&ctx->view,
-                                                   ngx_http_s3_cache_now()))
+                ngx_http_s3_cache_print(p,
+                                   s3c_plan_age(&ctx->view,
+                                                ngx_http_s3_cache_now()))
                 - p);
 }
 

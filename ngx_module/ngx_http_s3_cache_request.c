@@ -12,6 +12,7 @@
 #define SAMPLE  16
 
 
+static void ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refuse(ngx_http_request_t *r,
     ngx_http_s3_cache_ctx_t *ctx, s3c_s3_error_t err, const char *message);
 static s3c_status_t ngx_http_s3_cache_parse(ngx_http_request_t *r,
@@ -61,9 +62,7 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_s3_cache_module);
 
-    (void) ngx_sprintf(ctx->request_id, "%08xD%08xD",
-                       (uint32_t) ngx_random(),
-                       (uint32_t) ngx_random() ^ (uint32_t) ngx_pid);
+    ngx_http_s3_cache_name(ctx);
 
     target = &ngx_http_s3_cache_scratch;
     ngx_http_s3_cache_scratch_owner = ctx;
@@ -125,6 +124,33 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
 }
 
 
+/* The request's id: splitmix64 from a start that is the worker's own. */
+
+static void
+ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx)
+{
+    uint64_t         id;
+    ngx_uint_t       i;
+    static uint64_t  state;
+    static u_char    hex[] = "0123456789abcdef";
+
+    if (state == 0) {
+        state = (uint64_t) ngx_random() << 33 ^ (uint64_t) ngx_random() << 16
+                ^ (uint64_t) ngx_pid;
+    }
+
+    id = state += 0x9e3779b97f4a7c15;
+    id = (id ^ (id >> 30)) * 0xbf58476d1ce4e5b9;
+    id = (id ^ (id >> 27)) * 0x94d049bb133111eb;
+    id = id ^ (id >> 31);
+
+    for (i = 0; i < NGX_HTTP_S3_CACHE_REQUEST_ID; i++) {
+        ctx->request_id[i] = hex[id & 0xf];
+        id >>= 4;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_refuse(ngx_http_request_t *r, ngx_http_s3_cache_ctx_t *ctx,
     s3c_s3_error_t err, const char *message)
@@ -155,7 +181,7 @@ ngx_http_s3_cache_parse(ngx_http_request_t *r,
     ngx_http_s3_cache_loc_conf_t *lcf, ngx_http_s3_cache_target_t *target,
     s3c_s3_error_t *err, const char **message)
 {
-    u_char           *p, *last;
+    u_char           *p;
     ngx_uint_t        i, n, ndomains;
     s3c_slice_t       path, query, host, *domains;
     s3c_status_t      st;
@@ -165,15 +191,15 @@ ngx_http_s3_cache_parse(ngx_http_request_t *r,
 
     /* as it was sent: nginx's own r->uri is decoded and normalized */
 
-    p = r->unparsed_uri.data;
-    last = p + r->unparsed_uri.len;
+    path = ngx_http_s3_cache_slice(&r->unparsed_uri);
+    query = S3C_SLICE_NONE;
 
-    while (p < last && *p != '?') {
-        p++;
+    p = memchr(path.data, '?', path.len);
+
+    if (p != NULL) {
+        query = s3c_slice(p + 1, path.data + path.len - (p + 1));
+        path.len = p - path.data;
     }
-
-    path = s3c_slice(r->unparsed_uri.data, p - r->unparsed_uri.data);
-    query = (p < last) ? s3c_slice(p + 1, last - p - 1) : S3C_SLICE_NONE;
 
     host = ngx_http_s3_cache_slice(&r->headers_in.server);
 

@@ -311,7 +311,7 @@ ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t *pin,
     /* the window before has gone to the socket: its buffers are free */
 
     if (ctx->links == NULL || ctx->nlinks < (ngx_uint_t) n) {
-        ctx->nlinks = (n == 1) ? 1 : SPANS;
+        ctx->nlinks = (ctx->pos + *covered > ctx->reply.last) ? n : SPANS;
         ctx->links = ngx_palloc(r->pool,
                              ctx->nlinks * sizeof(ngx_http_s3_cache_link_t));
         if (ctx->links == NULL) {
@@ -404,13 +404,27 @@ ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 ngx_http_s3_cache_yield(ngx_http_s3_cache_ctx_t *ctx)
 {
+    ngx_event_t               *wev;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = ctx->request;
+    wev = r->connection->write;
+
     if (ngx_http_s3_cache_hold(ctx) != NGX_DONE) {
         return NGX_ERROR;
     }
 
-    ctx->request->write_event_handler = ngx_http_s3_cache_write_handler;
+    r->write_event_handler = ngx_http_s3_cache_write_handler;
 
-    ngx_post_event(ctx->request->connection->write, &ngx_posted_next_events);
+    /* a worker that leaves waits for timers, not for posted events */
+
+    if (!wev->timer_set) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+        ngx_add_timer(wev, clcf->send_timeout);
+    }
+
+    ngx_post_event(wev, &ngx_posted_next_events);
 
     return NGX_DONE;
 }

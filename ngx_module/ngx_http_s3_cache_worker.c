@@ -20,6 +20,8 @@ static void ngx_http_s3_cache_worker_wake(void *ctx, uint32_t slot);
 static void ngx_http_s3_cache_worker_read(ngx_event_t *ev);
 static void ngx_http_s3_cache_worker_dispatch(ngx_event_t *ev);
 static void ngx_http_s3_cache_worker_sweep(ngx_event_t *ev);
+static void ngx_http_s3_cache_watch_unlinked(
+    ngx_http_s3_cache_watch_t *watch);
 
 
 ngx_int_t
@@ -260,7 +262,7 @@ ngx_http_s3_cache_worker_dispatch(ngx_event_t *ev)
         ngx_queue_remove(q);
 
         watch = ngx_queue_data(q, ngx_http_s3_cache_watch_t, queue);
-        watch->linked = 0;
+        ngx_http_s3_cache_watch_unlinked(watch);
         watch->wake(watch);
     }
 }
@@ -297,12 +299,16 @@ ngx_http_s3_cache_watch(ngx_http_s3_cache_zone_t *zone,
         return S3C_EXISTS;
     }
 
-    if (watch->linked) {
-        ngx_queue_remove(&watch->queue);
-    }
+    ngx_http_s3_cache_unwatch(watch);
 
     ngx_queue_insert_tail(&zone->watchers[fill], &watch->queue);
     watch->linked = 1;
+    watch->zone = zone;
+
+    /* a worker that leaves must wait for those who wait: they have no timer
+       of their own, and the fill may be another worker's */
+    zone->nwatches++;
+    zone->sweep_event.cancelable = 0;
 
     return S3C_OK;
 }
@@ -313,8 +319,16 @@ ngx_http_s3_cache_unwatch(ngx_http_s3_cache_watch_t *watch)
 {
     if (watch->linked) {
         ngx_queue_remove(&watch->queue);
-        watch->linked = 0;
+        ngx_http_s3_cache_watch_unlinked(watch);
     }
+}
+
+
+static void
+ngx_http_s3_cache_watch_unlinked(ngx_http_s3_cache_watch_t *watch)
+{
+    watch->linked = 0;
+    watch->zone->sweep_event.cancelable = (--watch->zone->nwatches == 0);
 }
 
 

@@ -199,3 +199,47 @@ s3c_s3_error_print(s3c_writer_t *w, s3c_s3_error_t err, const char *message,
     error_write_element(w, "HostId", host_id);
     s3c_write_lit(w, "</Error>");
 }
+
+
+bool
+s3c_s3_error_is_about_keys(s3c_slice_t document)
+{
+    static const s3c_slice_t  open_tag = {
+        (const uint8_t *) "<Code>", 6
+    };
+    static const char        *codes[] = {
+        "AuthorizationHeaderMalformed", "AuthorizationQueryParametersError",
+        "ExpiredToken", "InvalidAccessKeyId", "InvalidSecurity",
+        "InvalidToken", "RequestExpired", "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch", "TokenRefreshRequired",
+        "XAmzContentSHA256Mismatch",
+    };
+
+    size_t       len;
+    s3c_slice_t  rest = document;
+
+    while (rest.len > open_tag.len
+           && memcmp(rest.data, open_tag.data, open_tag.len) != 0)
+    {
+        rest.data++;
+        rest.len--;
+    }
+
+    if (rest.len <= open_tag.len) {
+        return false;
+    }
+
+    rest = s3c_slice(rest.data + open_tag.len, rest.len - open_tag.len);
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        len = strlen(codes[i]);
+
+        if (rest.len > len && memcmp(rest.data, codes[i], len) == 0
+            && rest.data[len] == '<')
+        {
+            return true;
+        }
+    }
+
+    return false;
+}

@@ -47,4 +47,9 @@ void s3c_s3_error_print(s3c_writer_t *w, s3c_s3_error_t err,
     const char *message, const s3c_s3_error_extra_t *extra, unsigned n_extra,
     s3c_slice_t resource, s3c_slice_t request_id, s3c_slice_t host_id);
 
+/* Is this error document (of an origin) about the signature or the keys of
+ * whoever asked? What a gateway signed is not its client's business: such a
+ * document may hold the canonical request and a session token. */
+bool s3c_s3_error_is_about_keys(s3c_slice_t document);
+
 #endif

@@ -58,8 +58,6 @@ static const meta_row_t  meta_dropped[] = {
     META_DROP("vary"),
     META_DROP("alt-svc"),
     META_DROP("strict-transport-security"),
-    META_DROP_PREFIX("x-rgw-"),
-    META_DROP_PREFIX("x-minio-"),
 };
 
 

@@ -37,7 +37,7 @@ s3c_status_t s3c_s3_meta_parse(const s3c_http_head_t *head, bool is_head,
  * Content-Length, Content-Range, Date, Server, Age, Via, X-Cache*,
  * x-amz-request-id, x-amz-id-2, x-amz-cf-*, x-amz-request-charged,
  * x-amz-mp-parts-count, Set-Cookie, Access-Control-*, Vary, Alt-Svc,
- * Strict-Transport-Security, x-rgw-*, x-minio-*. */
+ * Strict-Transport-Security. */
 void s3c_s3_meta_render(s3c_writer_t *w, const s3c_http_head_t *head);
 /* The same for an error answer (404...), which keeps x-amz-request-id and
  * x-amz-id-2 since its body names them. */

@@ -15,27 +15,19 @@
 #define RECORD_CHECKED_BYTES  offsetof(s3c_record_sh_t, check)
 
 
-static void
-write_le(s3c_writer_t *w, uint64_t v, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        s3c_write_byte(w, (uint8_t) (v >> (8 * i)));
-    }
-}
-
-
 s3c_status_t
 s3c_ident_make(s3c_ident_t *ident, uint64_t origin_id, s3c_slice_t bucket,
     s3c_slice_t key, s3c_slice_t version_id)
 {
     s3c_writer_t  w;
+    uint16_t      lens[2] = { (uint16_t) bucket.len, (uint16_t) key.len };
 
-    /* lengths before bytes: no two objects share an identity */
+    /* lengths before bytes: no two objects share an identity (what lies in
+       this memory is never moved to another machine: any byte order does) */
     s3c_writer_init(&w, ident->bytes, sizeof(ident->bytes));
-    write_le(&w, origin_id, 8);
-    write_le(&w, bucket.len, 2);
+    s3c_write_bytes(&w, &origin_id, sizeof(origin_id));
+    s3c_write_bytes(&w, lens, sizeof(lens));
     s3c_write_slice(&w, bucket);
-    write_le(&w, key.len, 2);
     s3c_write_slice(&w, key);
     s3c_write_slice(&w, version_id);
 

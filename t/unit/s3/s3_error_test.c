@@ -122,6 +122,26 @@ foreign_bytes_cannot_leave_their_element(void **state)
 }
 
 
+static void
+documents_about_keys_are_known_by_their_code(void **state)
+{
+    (void) state;
+
+#define about(doc)  s3c_s3_error_is_about_keys(S3C_SLICE(doc))
+
+    assert_true(about("<Error><Code>SignatureDoesNotMatch</Code></Error>"));
+    assert_true(about("<?xml?><Error><Code>ExpiredToken</Code><Token-0>t"));
+    assert_false(about("<Error><Code>AccessDenied</Code></Error>"));
+    assert_false(about("<Error><Code>InvalidTokenX</Code></Error>"));
+    assert_false(about("<Error><Message>InvalidToken</Message></Error>"));
+    assert_false(about("<Code>"));
+    assert_false(about("<Code>InvalidToken"));
+    assert_false(about(""));
+
+#undef about
+}
+
+
 int
 main(void)
 {
@@ -129,6 +149,7 @@ main(void)
         cmocka_unit_test(every_error_has_a_row),
         cmocka_unit_test(a_body_is_what_aws_writes),
         cmocka_unit_test(foreign_bytes_cannot_leave_their_element),
+        cmocka_unit_test(documents_about_keys_are_known_by_their_code),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

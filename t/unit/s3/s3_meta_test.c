@@ -313,6 +313,8 @@ headers_are_kept_in_order_and_spelling(void **state)
         "x-amz-meta-empty: \r\n"
         "Accept-Ranges: bytes\r\n"
         "Content-Type: text/plain\r\n"
+        "x-rgw-object-type: Normal\r\n"
+        "X-Minio-Deployment-Id: d\r\n"
         "Expires: never\r\n"
         "x-amz-server-side-encryption: AES256\r\n";
     uint8_t            buf[2048];
