@@ -124,7 +124,8 @@ uint32_t s3c_ram_sweep(s3c_ram_t *ram, uint64_t now_ms);
 
 /* OK: live, pinned, its request is noted for the policy. AGAIN: a fill is in
  * flight, pinned. MISS. BUSY: my pin table is full. Takes no lock, so a MISS
- * may be a false one while others write: fill_begin looks again, locked. */
+ * may be a false one while others write: fill_begin looks again, locked. (The
+ * one exception: the pin table grows under the lock, a few times in a life.) */
 s3c_status_t s3c_ram_find(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
     s3c_ram_pin_t *pin) S3C_MUST_CHECK;
 void s3c_ram_unpin(s3c_ram_t *ram, s3c_ram_pin_t *pin);   /* zeroes *pin */

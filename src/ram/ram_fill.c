@@ -285,7 +285,7 @@ s3c_status_t
 s3c_ram_fill_alloc(s3c_ram_t *ram, const s3c_ram_pin_t *pin, uint32_t size,
     uint32_t head_bytes, uint64_t now_ms)
 {
-    uint32_t             i, flags, ext[S3C_RAM_DIRECT];
+    uint32_t             i, flags = 0, ext[S3C_RAM_DIRECT] = { 0 };
     s3c_status_t         st;
     s3c_ram_entry_sh_t  *e;
 

@@ -95,11 +95,11 @@ state_next(heal_t *h, const s3c_ram_entry_sh_t *e, uint32_t entry, bool mem)
     case S3C_RAM_DEAD:
         return mem ? S3C_RAM_DEAD : S3C_RAM_FAILED;
 
-    case S3C_RAM_FAILED:
-        return S3C_RAM_FAILED;
-
-    default:
+    case S3C_RAM_FREE:
         return S3C_RAM_FREE;
+
+    default:               /* FAILED, or none at all: somebody may hold it */
+        return S3C_RAM_FAILED;
     }
 }
 
@@ -107,7 +107,9 @@ state_next(heal_t *h, const s3c_ram_entry_sh_t *e, uint32_t entry, bool mem)
 static void
 by_age(heal_t *h, s3c_ram_entry_sh_t *e, uint32_t entry)
 {
-    uint32_t  age = s3c_ram_tick(h->ram->s->now_ms) - e->tick, i;
+    uint32_t  i, age;
+
+    age = s3c_ram_tick(h->ram->s->now_ms) - S3C_RAM_GET(e->tick);
 
     if ((int32_t) age < 0) {
         age = 0;                         /* a reader's clock was ahead */
@@ -280,6 +282,32 @@ heal_arena(heal_t *h)
 }
 
 
+/* Where my own pins lie I know better than the region: they must not become
+ * somebody's payload. */
+static void
+heal_my_pins(s3c_ram_t *ram)
+{
+    uint32_t            i, unit;
+    s3c_ram_slot_sh_t  *s;
+
+    if (ram->slot == S3C_RAM_NO_SLOT) {
+        return;
+    }
+
+    s = s3c_ram_slot_at(ram, ram->slot);
+
+    for (i = 0; i < ram->n_pins / S3C_RAM_PINS_CHUNK; i++) {
+        unit = (uint32_t) (((uint8_t *) ram->pins[i] - ram->at.arena)
+                           >> S3C_RAM_UNIT_SHIFT);
+        S3C_RAM_SET(ram->at.map[unit],
+                    S3C_RAM_MAP_USED | S3C_RAM_PAGE_ORDER);
+        S3C_RAM_SET_REL(s->pins[i], unit + 1);
+
+        (void) s3c_ram_claim_block_locked(ram, unit, S3C_RAM_PAGE_ORDER);
+    }
+}
+
+
 static void
 heal_pages(heal_t *h)
 {
@@ -290,13 +318,17 @@ heal_pages(heal_t *h)
     S3C_RAM_SET_REL(ram->at.pages[0], 1);
     S3C_RAM_SET(ram->at.map[0], S3C_RAM_MAP_USED | S3C_RAM_PAGE_ORDER);
 
+    heal_my_pins(ram);
+
     for (i = 0; i < ram->c.n_pages; i++) {
         claim_page(h, &ram->at.pages[i]);
         used = ram->at.pages[i] != 0 ? i + 1 : used;
     }
 
     for (i = 0; i < ram->c.n_slots; i++) {
-        for (j = 0; j < S3C_RAM_PINS_CHUNKS; j++) {
+        j = i == ram->slot ? ram->n_pins / S3C_RAM_PINS_CHUNK : 0;
+
+        for ( /* void */ ; j < S3C_RAM_PINS_CHUNKS; j++) {
             claim_page(h, &s3c_ram_slot_at(ram, i)->pins[j]);
         }
     }
@@ -340,7 +372,7 @@ oldest_age(s3c_ram_t *ram)
         if (e != NULL
             && (e->state == S3C_RAM_LIVE || e->state == S3C_RAM_CONDEMNED))
         {
-            age = s3c_ram_tick(ram->s->now_ms) - e->tick;
+            age = s3c_ram_tick(ram->s->now_ms) - S3C_RAM_GET(e->tick);
             most = (int32_t) age > 0 && age > most ? age : most;
         }
     }

@@ -25,8 +25,8 @@
 
 #define S3C_RAM_CHAIN_MAX        256         /* steps of a lock-free look-up */
 #define S3C_RAM_BATCH            64          /* victims per look at the pins */
-#define S3C_RAM_SKIP_MAX         4096        /* pinned victims in a row: FULL */
-#define S3C_RAM_AGE_MS           10000       /* see ram_slot.c */
+#define S3C_RAM_SKIP_MAX         16384       /* pinned victims in a row: FULL */
+#define S3C_RAM_AGE_MS           1000        /* see ram_slot.c */
 #define S3C_RAM_TICK_SHIFT       2           /* a tick is 4 ms */
 
 #define S3C_RAM_ORDER()          atomic_signal_fence(memory_order_seq_cst)
@@ -124,7 +124,8 @@ static inline s3c_ram_slot_sh_t *
 s3c_ram_slot_at(const s3c_ram_t *ram, uint32_t slot)
 {
     return (s3c_ram_slot_sh_t *)
-           (ram->at.base + ram->c.slots_off + (size_t) slot * ram->c.slot_bytes);
+           (ram->at.base + ram->c.slots_off
+            + (size_t) slot * ram->c.slot_bytes);
 }
 
 
@@ -145,7 +146,8 @@ s3c_ram_fill_at(const s3c_ram_t *ram, uint32_t fill)
     }
 
     return (s3c_ram_fill_sh_t *)
-           (ram->at.base + ram->c.fills_off + (size_t) fill * ram->c.fill_bytes);
+           (ram->at.base + ram->c.fills_off
+            + (size_t) fill * ram->c.fill_bytes);
 }
 
 
@@ -220,7 +222,7 @@ s3c_status_t s3c_ram_check_region(const void *region, size_t bytes)
 s3c_status_t s3c_ram_lock(s3c_ram_t *ram) S3C_MUST_CHECK;   /* IO: never */
 void s3c_ram_unlock(s3c_ram_t *ram);
 
-/* --- ram_arena.c: who has which unit ------------------------------------ */
+/* --- ram_arena.c: who has which unit ----------------------------------- */
 
 void s3c_ram_arena_reset_locked(s3c_ram_t *ram);
 /* A block of 1 << order units, or S3C_RAM_NIL. */
@@ -229,7 +231,7 @@ void s3c_ram_arena_give_locked(s3c_ram_t *ram, uint32_t unit);
 /* Puts a block on its free list as it is, merging nothing: for heal. */
 void s3c_ram_arena_push_locked(s3c_ram_t *ram, uint32_t unit, uint32_t order);
 
-/* --- ram_extent.c: a payload in pieces ---------------------------------- */
+/* --- ram_extent.c: a payload in pieces --------------------------------- */
 
 /* Memory for `size` bytes into ext[] and `flags`. MISS: not with what is free
  * as it lies. Writes nothing else of the entry. */
@@ -245,7 +247,7 @@ s3c_ram_extents_t s3c_ram_extents(const s3c_ram_t *ram,
 uint32_t s3c_ram_extents_units(const s3c_ram_t *ram,
     const s3c_ram_entry_sh_t *e);
 
-/* --- ram_entry.c: entries and their pages -------------------------------- */
+/* --- ram_entry.c: entries and their pages ------------------------------ */
 
 /* After s3c_ram_arena_reset_locked: the first page, at unit 0. */
 void s3c_ram_entry_reset_locked(s3c_ram_t *ram);
@@ -258,7 +260,7 @@ s3c_ram_entry_sh_t *s3c_ram_entry_get(s3c_ram_t *ram, uint32_t entry);
 /* Memory and entry become free. Nobody may hold a pin. */
 void s3c_ram_entry_free_locked(s3c_ram_t *ram, uint32_t entry);
 
-/* --- ram_index.c: key to entry ------------------------------------------- */
+/* --- ram_index.c: key to entry ----------------------------------------- */
 
 /* Notes a request for the policy. */
 void s3c_ram_touch(s3c_ram_t *ram, s3c_ram_entry_sh_t *e, uint64_t now_ms);
@@ -266,7 +268,7 @@ uint32_t s3c_ram_index_find_locked(s3c_ram_t *ram, s3c_hash128_t key);
 void s3c_ram_index_add_locked(s3c_ram_t *ram, uint32_t entry);
 void s3c_ram_index_remove_locked(s3c_ram_t *ram, uint32_t entry);
 
-/* --- ram_claim.c: which unit is whose, from scratch ------------------------- */
+/* --- ram_claim.c: which unit is whose, from scratch -------------------- */
 
 /* Bits in the map; begin and end wipe them. */
 void s3c_ram_claim_wipe_locked(s3c_ram_t *ram);
@@ -277,7 +279,7 @@ bool s3c_ram_claim_block_locked(s3c_ram_t *ram, uint32_t unit, int order);
 uint32_t s3c_ram_claim_extents_locked(s3c_ram_t *ram,
     const s3c_ram_entry_sh_t *e);
 
-/* --- ram_list.c: queues --------------------------------------------------- */
+/* --- ram_list.c: queues ------------------------------------------------ */
 
 void s3c_ram_list_reset_locked(s3c_ram_t *ram, uint32_t list);
 void s3c_ram_list_push_tail_locked(s3c_ram_t *ram, uint32_t list,
@@ -288,7 +290,7 @@ uint32_t s3c_ram_list_first_locked(s3c_ram_t *ram, uint32_t list);
 /* All of `from` goes behind the tail of `to`; `from` is then empty. */
 void s3c_ram_list_append_locked(s3c_ram_t *ram, uint32_t to, uint32_t from);
 
-/* --- ram_pin.c: who holds what -------------------------------------------- */
+/* --- ram_pin.c: who holds what ----------------------------------------- */
 
 /* Stores my word; BUSY when my table is full. Not yet a pin: look at the
  * entry again, see ram_pin.c. */
@@ -299,7 +301,7 @@ s3c_status_t s3c_ram_pin_reserve(s3c_ram_t *ram) S3C_MUST_CHECK;
 /* One more chunk for the slot; FULL: none to be had. */
 s3c_status_t s3c_ram_pins_grow_locked(s3c_ram_t *ram, uint32_t slot)
     S3C_MUST_CHECK;
-/* Takes over what the slot has; all of it is empty afterwards. */
+/* All pins of the slot go. */
 void s3c_ram_pins_clear_locked(s3c_ram_t *ram, uint32_t slot);
 /* Bit i of the answer: somebody holds cand[i]. n <= S3C_RAM_BATCH. */
 uint64_t s3c_ram_pins_hold_locked(s3c_ram_t *ram, const uint32_t *cand,
@@ -310,7 +312,7 @@ void s3c_ram_pins_mark_locked(s3c_ram_t *ram);
 uint32_t *s3c_ram_pins_of(const s3c_ram_t *ram, uint32_t slot, uint32_t chunk);
 uint64_t s3c_ram_pins_count(const s3c_ram_t *ram);
 
-/* --- ram_evict.c: making room --------------------------------------------- */
+/* --- ram_evict.c: making room ------------------------------------------ */
 
 /* Frees at least some of `units` (more than asked, a little); FULL when there
  * is nothing to free. */
@@ -321,7 +323,7 @@ void s3c_ram_limbo_add_locked(s3c_ram_t *ram, uint32_t entry);
 /* Frees what nobody holds any more; answers the units. */
 uint64_t s3c_ram_limbo_collect_locked(s3c_ram_t *ram);
 
-/* --- ram_fill.c: who fills what -------------------------------------------- */
+/* --- ram_fill.c: who fills what ---------------------------------------- */
 
 /* A copy of a fill's watchers: what remains to be told after the unlock. */
 typedef struct {
@@ -339,17 +341,17 @@ void s3c_ram_fill_release_locked(s3c_ram_t *ram, uint32_t fill);
 void s3c_ram_alarm(s3c_ram_t *ram);
 void s3c_ram_tell(s3c_ram_t *ram, const s3c_ram_news_t *news);
 
-/* --- ram_drop.c -------------------------------------------------------------- */
+/* --- ram_drop.c -------------------------------------------------------- */
 
 void s3c_ram_drop_locked(s3c_ram_t *ram, uint32_t entry);
 
-/* --- ram_heal.c -------------------------------------------------------------- */
+/* --- ram_heal.c -------------------------------------------------------- */
 
 /* Rebuilds all that is derived from the ground truth. `empty`: and drops every
  * object. What workers hold stays readable either way. */
 void s3c_ram_heal_locked(s3c_ram_t *ram, bool empty);
 
-/* --- ram_slot.c -------------------------------------------------------------- */
+/* --- ram_slot.c -------------------------------------------------------- */
 
 /* The worker of this slot is no more: its pins, fills and watches go. */
 void s3c_ram_slot_reclaim_locked(s3c_ram_t *ram, uint32_t slot);

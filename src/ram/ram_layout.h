@@ -213,7 +213,7 @@ static_assert(S3C_RAM_PAGE_ENTRIES * sizeof(s3c_ram_entry_sh_t)
 static_assert(sizeof(s3c_ram_indirect_sh_t) == S3C_RAM_UNIT, "one unit");
 static_assert(sizeof(s3c_ram_list_sh_t) == 8, "a sentinel");
 static_assert(sizeof(s3c_ram_fill_sh_t) == 24, "watchers follow");
-static_assert(offsetof(s3c_ram_slot_sh_t, kicked) == 2 * S3C_RAM_LINE, "own line");
+static_assert(offsetof(s3c_ram_slot_sh_t, kicked) == 128, "own line");
 static_assert(offsetof(s3c_ram_slot_sh_t, dirty) == 136, "bitmap follows");
 static_assert(offsetof(s3c_ram_const_sh_t, check) == 336, "checked bytes");
 static_assert(sizeof(s3c_ram_const_sh_t) == 344, "constants");

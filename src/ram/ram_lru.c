@@ -161,14 +161,14 @@ lru_reset(s3c_ram_t *ram)
 static void
 lru_insert(s3c_ram_t *ram, uint32_t entry)
 {
-    uint32_t             list;
+    uint32_t             tick;
     s3c_ram_entry_sh_t  *e = s3c_ram_entry_get(ram, entry);
 
     if (e != NULL) {
-        list = ring_list(ram, e->tick);
-        s3c_ram_list_push_tail_locked(ram, list, entry);
+        tick = S3C_RAM_GET(e->tick);
+        s3c_ram_list_push_tail_locked(ram, ring_list(ram, tick), entry);
 
-        while (ram->s->ring_shift > 0 && span_of(ram, e->tick) < RING / 4
+        while (ram->s->ring_shift > 0 && span_of(ram, tick) < RING / 4
                && ring_halve(ram))
         {
             /* void */
@@ -181,15 +181,18 @@ lru_insert(s3c_ram_t *ram, uint32_t entry)
 static void
 lru_rebuild(s3c_ram_t *ram, uint32_t entry)
 {
+    uint32_t             tick;
     s3c_ram_entry_sh_t  *e = s3c_ram_entry_get(ram, entry);
 
     if (e != NULL) {
+        tick = S3C_RAM_GET(e->tick);
+
         if (!ring_advance(ram)) {
-            ram->s->ring_base = e->tick;
+            ram->s->ring_base = tick;
             ram->s->ring_shift = 0;
         }
 
-        s3c_ram_list_push_tail_locked(ram, ring_list(ram, e->tick), entry);
+        s3c_ram_list_push_tail_locked(ram, ring_list(ram, tick), entry);
     }
 }
 

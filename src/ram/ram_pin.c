@@ -97,7 +97,7 @@ place_give(s3c_ram_t *ram, uint32_t place)
     if (ram->pins_used[word] == 0 && (word + 1) * 64 == ram->pins_high
         && word > 0)
     {
-        while (word > 0 && ram->pins_used[word - 1] == 0) {
+        while (word > 1 && ram->pins_used[word - 1] == 0) {
             word--;
         }
 

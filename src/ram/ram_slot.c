@@ -7,8 +7,9 @@
  * Order of locks: a slot's lock (tried, never waited for), then the writers'.
  *
  * What a dead worker was filling stays in limbo for S3C_RAM_AGE_MS even if
- * nobody holds it: the kernel may go on writing there for seconds, since reads
- * that the process had submitted to io_uring outlive it.
+ * nobody holds it. Fills are read by recv(2), which ends with its process; a
+ * tier that has the kernel read into the region by itself (io_uring) must
+ * raise this to its device's time-out: such reads outlive the process.
  */
 #include "ram/ram_internal.h"
 
