@@ -49,6 +49,7 @@ ngx_http_s3_cache_direct_can(ngx_http_s3_cache_ctx_t *ctx)
         || ctx->view.headers.len > HEAD_MAX - OWN_MAX
         || ctx->waiting
         || r != r->main
+        || r->err_status
         || r->http_version != NGX_HTTP_VERSION_11
         || r->limit_rate_set
         || r->out != NULL

@@ -161,6 +161,7 @@ struct ngx_http_s3_cache_ctx_s {
     ngx_http_s3_cache_loc_conf_t  *conf;
     ngx_http_s3_cache_zone_t   *zone;
     ngx_http_s3_cache_target_t *target;        /* kept, or NULL */
+    ngx_str_t                   uri;           /* encoded, with its query */
 
     s3c_hash128_t               object;
     s3c_ask_t                   ask;

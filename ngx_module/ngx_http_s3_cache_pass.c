@@ -30,8 +30,10 @@ static void ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
     ngx_http_s3_cache_call_end_e end);
 static ngx_int_t ngx_http_s3_cache_pass_send_head(
     ngx_http_s3_cache_ctx_t *ctx, s3c_http_head_t *head);
+static ngx_int_t ngx_http_s3_cache_pass_rest_body(
+    ngx_http_s3_cache_pass_t *pass, size_t n);
 static ngx_int_t ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx,
-    size_t n);
+    size_t off, size_t n);
 static ngx_int_t ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx);
@@ -331,18 +333,29 @@ static ngx_int_t
 ngx_http_s3_cache_pass_rest_head(ngx_http_s3_cache_ctx_t *ctx,
     s3c_http_head_t *head)
 {
-    s3c_s3_meta_t  meta;
+    s3c_s3_meta_t              meta;
+    ngx_http_s3_cache_pass_t  *pass;
 
-    if (head->status != 206
-        || s3c_s3_meta_parse(head, false, &meta) != S3C_OK
-        || meta.generation != ctx->pass->generation
-        || meta.total != ctx->pass->total
-        || meta.first != ctx->pos || meta.last != ctx->reply.last)
+    pass = ctx->pass;
+
+    if (s3c_s3_meta_parse(head, false, &meta) != S3C_OK
+        || meta.generation != pass->generation
+        || meta.total != pass->total)
     {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    pass->left = ctx->reply.last - ctx->pos + 1;
+
+    if (head->status == 200) {
+        /* an origin that knows no ranges: read over what is not wanted */
+        pass->whole = 1;
+        pass->skip = ctx->pos;
+        return NGX_OK;
+    }
+
+    return (meta.first == ctx->pos && meta.last == ctx->reply.last)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -389,12 +402,40 @@ ngx_http_s3_cache_pass_on_body(ngx_http_s3_cache_call_t *call, size_t n)
         return pass->refusal_len < PASS_BUFFER ? NGX_OK : NGX_ERROR;
     }
 
-    return ngx_http_s3_cache_pass_send(pass->ctx, n);
+    if (pass->rest) {
+        return ngx_http_s3_cache_pass_rest_body(pass, n);
+    }
+
+    return ngx_http_s3_cache_pass_send(pass->ctx, 0, n);
 }
 
 
 static ngx_int_t
-ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx, size_t n)
+ngx_http_s3_cache_pass_rest_body(ngx_http_s3_cache_pass_t *pass, size_t n)
+{
+    size_t     skip;
+    ngx_int_t  rc;
+
+    skip = ngx_min(n, pass->skip);
+    n = ngx_min(n - skip, pass->left);
+
+    pass->skip -= skip;
+    pass->left -= n;
+
+    rc = (n > 0) ? ngx_http_s3_cache_pass_send(pass->ctx, skip, n) : NGX_OK;
+
+    if (rc == NGX_OK && pass->whole && pass->left == 0) {
+        pass->complete = 1;
+        return NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx, size_t off,
+    size_t n)
 {
     ngx_int_t                  rc;
     ngx_buf_t                 *b;
@@ -409,8 +450,8 @@ ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx, size_t n)
 
     b->temporary = 1;
     b->start = pass->buf;
-    b->pos = pass->buf;
-    b->last = pass->buf + n;
+    b->pos = pass->buf + off;
+    b->last = b->pos + n;
     b->end = pass->buf + PASS_BUFFER;
     b->flush = 1;
     b->tag = (ngx_buf_tag_t) &ngx_http_s3_cache_module;
@@ -430,7 +471,9 @@ ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx, size_t n)
         return NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+    /* see ngx_http_s3_cache_drained() */
+
+    if (ngx_buf_size(b) != 0) {
         pass->busy = 1;
 
         if (ngx_http_s3_cache_pass_await(ctx) != NGX_DONE) {
@@ -447,6 +490,10 @@ ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
     ngx_http_s3_cache_call_end_e end)
 {
     ngx_http_s3_cache_pass_t *pass = call->data;
+
+    if (pass->complete) {
+        end = NGX_HTTP_S3_CACHE_CALL_DONE;
+    }
 
     pass->call = NULL;
     pass->end = end;
@@ -489,7 +536,7 @@ ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     if (pass->refusal_len > 0
-        && ngx_http_s3_cache_pass_send(ctx, pass->refusal_len) != NGX_OK)
+        && ngx_http_s3_cache_pass_send(ctx, 0, pass->refusal_len) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -548,6 +595,11 @@ ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx)
 
     r->write_event_handler = ngx_http_s3_cache_pass_write_handler;
 
+    if (r->connection->data != r) {
+        /* nginx runs the handler when its turn comes */
+        return NGX_DONE;
+    }
+
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (!wev->delayed) {
@@ -591,11 +643,13 @@ ngx_http_s3_cache_pass_flush(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+    if (ngx_buf_size(&pass->link.buf) != 0) {
         return ngx_http_s3_cache_pass_await(ctx);
     }
 
-    if (wev->timer_set) {
+    /* the timer of limit_rate is the only one who ends a delay */
+
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 

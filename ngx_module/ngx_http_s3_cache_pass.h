@@ -19,8 +19,12 @@ struct ngx_http_s3_cache_pass_s {
     ngx_http_s3_cache_link_t       link;
     uint64_t                       generation; /* of the rest */
     uint64_t                       total;
+    uint64_t                       skip;       /* bytes the client has had */
+    uint64_t                       left;       /* bytes it still wants */
     unsigned                       rest:1;     /* goes on within a body */
     unsigned                       busy:1;     /* buf is on its way out */
+    unsigned                       whole:1;    /* 200 to the rest's Range */
+    unsigned                       complete:1; /* nothing is left of it */
     unsigned                       failed:1;
     s3c_http_head_t               *refusal;    /* held back until its document
                                                   has been looked at */

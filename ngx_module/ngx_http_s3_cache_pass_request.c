@@ -86,6 +86,24 @@ ngx_http_s3_cache_pass_listed(const char **list, s3c_slice_t name)
 }
 
 
+/*
+ * If-Range is not S3's, and a Range without it might bring a part of another
+ * version: the whole is always right. And what a client wants to have of a
+ * page is not meant for what is included in it.
+ */
+
+static ngx_uint_t
+ngx_http_s3_cache_pass_hides(ngx_http_request_t *r, s3c_slice_t name)
+{
+    if (r != r->main && s3c_slice_starts_nocase(name, S3C_SLICE("If-"))) {
+        return 1;
+    }
+
+    return (r != r->main || r->headers_in.if_range != NULL)
+           && s3c_slice_eq_nocase(name, S3C_SLICE("Range"));
+}
+
+
 ngx_int_t
 ngx_http_s3_cache_pass_ask(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_call_t *call)
@@ -133,6 +151,7 @@ ngx_http_s3_cache_pass_ask(ngx_http_s3_cache_ctx_t *ctx,
         if (ngx_http_s3_cache_pass_listed(
                                     ngx_http_s3_cache_pass_headers_allowed,
                                     name)
+            && !ngx_http_s3_cache_pass_hides(r, name)
             && ngx_http_s3_cache_pass_header(call, name,
                                   ngx_http_s3_cache_slice(&h[i].value))
                != NGX_OK)
@@ -233,7 +252,7 @@ ngx_http_s3_cache_pass_query(ngx_http_s3_cache_ctx_t *ctx,
     ngx_str_t     uri;
     ngx_uint_t    keep;
 
-    uri = ctx->request->unparsed_uri;
+    uri = ctx->uri;
     last = uri.data + uri.len;
 
     p = ngx_strlchr(uri.data, last, '?');

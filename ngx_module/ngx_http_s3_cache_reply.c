@@ -448,7 +448,7 @@ ngx_http_s3_cache_send_error(ngx_http_s3_cache_ctx_t *ctx,
                               - total);
     }
 
-    resource = ngx_http_s3_cache_slice(&r->unparsed_uri);
+    resource = ngx_http_s3_cache_slice(&ctx->uri);
 
     if (resource.len > 2048) {
         resource.len = 2048;

@@ -13,11 +13,12 @@
 
 
 static void ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_uri(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refuse(ngx_http_request_t *r,
     ngx_http_s3_cache_ctx_t *ctx, s3c_s3_error_t err, const char *message);
-static s3c_status_t ngx_http_s3_cache_parse(ngx_http_request_t *r,
-    ngx_http_s3_cache_loc_conf_t *lcf, ngx_http_s3_cache_target_t *target,
-    s3c_s3_error_t *err, const char **message);
+static s3c_status_t ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_s3_cache_target_t *target, s3c_s3_error_t *err,
+    const char **message);
 static ngx_int_t ngx_http_s3_cache_read_conditions(
     ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_cleanup(void *data);
@@ -64,11 +65,15 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
 
     ngx_http_s3_cache_name(ctx);
 
+    if (ngx_http_s3_cache_uri(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     target = &ngx_http_s3_cache_scratch;
     ngx_http_s3_cache_scratch_owner = ctx;
     message = NULL;
 
-    if (ngx_http_s3_cache_parse(r, lcf, target, &err, &message) != S3C_OK) {
+    if (ngx_http_s3_cache_parse(ctx, target, &err, &message) != S3C_OK) {
         return ngx_http_s3_cache_refuse(r, ctx, err, message);
     }
 
@@ -151,6 +156,54 @@ ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
+/*
+ * As it was sent: nginx's own r->uri is decoded and normalized. But that is
+ * all there is where nginx has made the URI: of a subrequest (SSI, mirror,
+ * auth_request...), after a rewrite or an error_page.
+ */
+
+static ngx_int_t
+ngx_http_s3_cache_uri(ngx_http_s3_cache_ctx_t *ctx)
+{
+    size_t               escape;
+    u_char              *p;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (r->valid_unparsed_uri) {
+        ctx->uri = r->unparsed_uri;
+        return NGX_OK;
+    }
+
+    escape = 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
+                                NGX_ESCAPE_URI);
+
+    p = ngx_pnalloc(r->pool, r->uri.len + escape + 1 + r->args.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->uri.data = p;
+
+    if (escape) {
+        p = (u_char *) ngx_escape_uri(p, r->uri.data, r->uri.len,
+                                      NGX_ESCAPE_URI);
+    } else {
+        p = ngx_cpymem(p, r->uri.data, r->uri.len);
+    }
+
+    if (r->args.len > 0) {
+        *p++ = '?';
+        p = ngx_cpymem(p, r->args.data, r->args.len);
+    }
+
+    ctx->uri.len = p - ctx->uri.data;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_refuse(ngx_http_request_t *r, ngx_http_s3_cache_ctx_t *ctx,
     s3c_s3_error_t err, const char *message)
@@ -177,21 +230,24 @@ ngx_http_s3_cache_refuse(ngx_http_request_t *r, ngx_http_s3_cache_ctx_t *ctx,
 
 
 static s3c_status_t
-ngx_http_s3_cache_parse(ngx_http_request_t *r,
-    ngx_http_s3_cache_loc_conf_t *lcf, ngx_http_s3_cache_target_t *target,
-    s3c_s3_error_t *err, const char **message)
+ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_s3_cache_target_t *target, s3c_s3_error_t *err,
+    const char **message)
 {
-    u_char           *p;
-    ngx_uint_t        i, n, ndomains;
-    s3c_slice_t       path, query, host, *domains;
-    s3c_status_t      st;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-    s3c_s3_header_t   headers[NGX_HTTP_S3_CACHE_HEADERS_MAX];
+    u_char                        *p;
+    ngx_uint_t                     i, n, ndomains;
+    s3c_slice_t                    path, query, host, *domains;
+    s3c_status_t                   st;
+    ngx_list_part_t               *part;
+    ngx_table_elt_t               *h;
+    ngx_http_request_t            *r;
+    s3c_s3_header_t                headers[NGX_HTTP_S3_CACHE_HEADERS_MAX];
+    ngx_http_s3_cache_loc_conf_t  *lcf;
 
-    /* as it was sent: nginx's own r->uri is decoded and normalized */
+    r = ctx->request;
+    lcf = ctx->conf;
 
-    path = ngx_http_s3_cache_slice(&r->unparsed_uri);
+    path = ngx_http_s3_cache_slice(&ctx->uri);
     query = S3C_SLICE_NONE;
 
     p = memchr(path.data, '?', path.len);
@@ -280,10 +336,7 @@ ngx_http_s3_cache_keep(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ngx_http_s3_cache_parse(ctx->request, ctx->conf, target, &err,
-                                &message)
-        != S3C_OK)
-    {
+    if (ngx_http_s3_cache_parse(ctx, target, &err, &message) != S3C_OK) {
         return NGX_ERROR;
     }
 
@@ -342,6 +395,11 @@ ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
     range = S3C_SLICE_NONE;
 
     ctx->ask.checksum_mode = ngx_http_s3_cache_scratch.op.checksum_mode;
+
+    if (r != r->main) {
+        /* the client's conditions are about the page, not what it includes */
+        return NGX_OK;
+    }
 
     part = &r->headers_in.headers.part;
     h = part->elts;

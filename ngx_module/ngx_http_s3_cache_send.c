@@ -22,6 +22,7 @@ static ngx_int_t ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
     uint32_t reason);
 static ngx_int_t ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx,
     s3c_ram_pin_t *pin, uint64_t off, uint64_t len, size_t *covered);
+static ngx_uint_t ngx_http_s3_cache_drained(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_write_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_yield(ngx_http_s3_cache_ctx_t *ctx);
@@ -74,6 +75,7 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
             rc = ngx_http_s3_cache_send_head(ctx);
 
             if (rc != NGX_OK || r->header_only) {
+                ngx_http_s3_cache_release(ctx);
                 return rc;
             }
         }
@@ -94,14 +96,16 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
 
         if (ctx->pos > ctx->reply.last) {
 
-            if (rc == NGX_OK && !r->buffered && !r->connection->buffered) {
+            if (rc == NGX_OK && !r->buffered && !r->connection->buffered
+                && ngx_http_s3_cache_drained(ctx))
+            {
                 ngx_http_s3_cache_release(ctx);
             }
 
             return rc;
         }
 
-        if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+        if (!ngx_http_s3_cache_drained(ctx)) {
             return ngx_http_s3_cache_await_write(ctx);
         }
 
@@ -366,6 +370,28 @@ ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx, size_t bytes)
 }
 
 
+/*
+ * Has all of the window been taken? Nothing else tells: a subrequest (SSI)
+ * whose turn has not come is told NGX_OK, while nginx keeps its buffers for
+ * later; a filter that wants all before it sends any (image_filter) says that
+ * it is "buffered", and no event would come.
+ */
+
+static ngx_uint_t
+ngx_http_s3_cache_drained(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_chain_t  *cl;
+
+    for (cl = &ctx->links[0].chain; cl; cl = cl->next) {
+        if (ngx_buf_size(cl->buf) != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx)
 {
@@ -384,6 +410,11 @@ ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     r->write_event_handler = ngx_http_s3_cache_write_handler;
+
+    if (r->connection->data != r) {
+        /* nginx runs the handler when its turn comes */
+        return NGX_DONE;
+    }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -457,11 +488,13 @@ ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (rc == NGX_AGAIN || r->buffered || r->connection->buffered) {
+    if (!ngx_http_s3_cache_drained(ctx)) {
         return ngx_http_s3_cache_await_write(ctx);
     }
 
-    if (wev->timer_set) {
+    /* the timer of limit_rate is the only one who ends a delay */
+
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 

@@ -117,6 +117,18 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
     }
 
     v->data = (u_char *) s.data;
+
+    if (target != NULL) {
+        /* nginx keeps the value until the log, the target may be gone */
+
+        v->data = ngx_pnalloc(r->pool, s.len);
+        if (v->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(v->data, s.data, s.len);
+    }
+
     v->len = s.len;
     v->valid = 1;
     v->no_cacheable = 0;
