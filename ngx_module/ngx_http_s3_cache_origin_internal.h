@@ -32,7 +32,7 @@
 #define NGX_HTTP_S3_CACHE_CONN_AGE_MAX      3600    /* s, then not kept */
 #define NGX_HTTP_S3_CACHE_CALL_INTERIM_MAX  8       /* 1xx heads skipped */
 #define NGX_HTTP_S3_CACHE_CALL_POOL_SIZE    4096
-#define NGX_HTTP_S3_CACHE_CALL_HEAD_START   4096
+#define NGX_HTTP_S3_CACHE_CALL_HEAD_START   8192    /* and a small body */
 #define NGX_HTTP_S3_CACHE_CALL_RAW_BYTES    16384   /* chunked input */
 #define NGX_HTTP_S3_CACHE_CALL_BATCH_BYTES  (1024 * 1024)
 

@@ -44,6 +44,10 @@ s3c_slice_eq_nocase(s3c_slice_t a, s3c_slice_t b)
     for (size_t i = 0; i < a.len; i++) {
         uint8_t  x = a.data[i], y = b.data[i];
 
+        if (x == y) {
+            continue;
+        }
+
         x = (x >= 'A' && x <= 'Z') ? x | 0x20 : x;
         y = (y >= 'A' && y <= 'Z') ? y | 0x20 : y;
 

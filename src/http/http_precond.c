@@ -132,6 +132,12 @@ s3c_http_precond_check(const s3c_precond_t *cond, s3c_slice_t etag,
 {
     int64_t  sec;
 
+    if (cond->if_match.len + cond->if_none_match.len
+        + cond->if_modified_since.len + cond->if_unmodified_since.len == 0)
+    {
+        return S3C_PRECOND_PASS;
+    }
+
     if (precond_has(cond->if_match)) {
         if (!precond_list_has(cond->if_match, etag, true)) {
             return S3C_PRECOND_FAILED_MATCH;

@@ -13,13 +13,14 @@
 static inline bool
 s3c_http_is_token(uint8_t c)
 {
-    if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-        || (c >= 'a' && c <= 'z'))
-    {
-        return true;
-    }
+    static const bool  token[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+        ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,
+        ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
+        ['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true,
+    };
 
-    return c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+    return token[c];
 }
 
 
@@ -34,8 +35,25 @@ s3c_http_is_text(uint8_t c)
 static inline bool
 s3c_http_text_is_valid(s3c_slice_t s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        if (!s3c_http_is_text(s.data[i])) {
+    const uint64_t  ones = 0x0101010101010101;
+    size_t          i = 0;
+    uint64_t        v, low, del;
+
+    while (i < s.len) {
+        if (s.len - i >= sizeof(v)) {
+
+            /* eight at a time, unless one of them is < 0x20 or 0x7f */
+            memcpy(&v, s.data + i, sizeof(v));
+            low = (v - 0x20 * ones) & ~v;
+            del = ((v ^ 0x7f * ones) - ones) & ~(v ^ 0x7f * ones);
+
+            if (((low | del) & 0x80 * ones) == 0) {
+                i += sizeof(v);
+                continue;
+            }
+        }
+
+        if (!s3c_http_is_text(s.data[i++])) {
             return false;
         }
     }

@@ -7,11 +7,10 @@
 #include "ram/ram_internal.h"
 
 
-uint32_t
-s3c_ram_size(const s3c_ram_t *ram, const s3c_ram_pin_t *pin)
+static inline uint32_t
+size_of(const s3c_ram_entry_sh_t *e)
 {
-    uint32_t                   size;
-    const s3c_ram_entry_sh_t  *e = s3c_ram_entry_at(ram, pin->entry);
+    uint32_t  size;
 
     if (e == NULL) {
         return 0;
@@ -20,6 +19,13 @@ s3c_ram_size(const s3c_ram_t *ram, const s3c_ram_pin_t *pin)
     size = S3C_RAM_GET_ACQ(e->size);
 
     return size & S3C_RAM_F_MEM ? size & S3C_RAM_SIZE_MASK : 0;
+}
+
+
+uint32_t
+s3c_ram_size(const s3c_ram_t *ram, const s3c_ram_pin_t *pin)
+{
+    return size_of(s3c_ram_entry_at(ram, pin->entry));
 }
 
 
@@ -54,9 +60,9 @@ s3c_ram_span(const s3c_ram_t *ram, const s3c_ram_pin_t *pin, size_t off,
     s3c_ram_extents_t          x;
     const s3c_ram_entry_sh_t  *e = s3c_ram_entry_at(ram, pin->entry);
 
-    size = s3c_ram_size(ram, pin);
+    size = size_of(e);
 
-    if (e == NULL || off >= size) {
+    if (off >= size) {                        /* 0 when there is no entry */
         *n = 0;
         return 0;
     }

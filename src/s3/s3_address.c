@@ -114,8 +114,22 @@ address_key_is_valid(s3c_slice_t key)
 {
     size_t    n;
     uint32_t  cp;
+    uint64_t  eight;
 
     for (size_t i = 0; i < key.len; i += n) {
+        n = sizeof(eight);
+
+        if (key.len - i >= n) {
+            memcpy(&eight, key.data + i, n);
+
+            /* 1..127 all of them: subtracting 1 borrows no top bit */
+            if (((eight | (eight - 0x0101010101010101)) & 0x8080808080808080)
+                == 0)
+            {
+                continue;
+            }
+        }
+
         n = s3c_s3_utf8_step(key, i, &cp);
 
         if (n == 0 || cp == 0) {

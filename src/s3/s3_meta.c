@@ -75,7 +75,10 @@ meta_is_dropped(s3c_slice_t name, bool error)
     size_t  n = sizeof(meta_dropped) / sizeof(meta_dropped[0]);
 
     for (size_t i = 0; i < n; i++) {
-        if (meta_name_is(name, &meta_dropped[i])) {
+        /* the table is in lower case, and few names begin alike */
+        if ((name.data[0] | 0x20) == meta_dropped[i].name.data[0]
+            && meta_name_is(name, &meta_dropped[i]))
+        {
             return !(error && meta_dropped[i].in_error);
         }
     }
@@ -277,12 +280,16 @@ s3c_s3_meta_parse(const s3c_http_head_t *head, bool is_head,
 static void
 meta_render(s3c_writer_t *w, const s3c_http_head_t *head, bool error)
 {
+    bool  has_options;
+
+    has_options = s3c_http_head_find(head, S3C_SLICE("connection")) != NULL;
+
     for (unsigned i = 0; i < head->n_headers; i++) {
         const s3c_http_header_t  *h = &head->headers[i];
 
         if (meta_is_dropped(h->name, error)
             || (head->status == 206 && s3c_s3_meta_is_checksum(h->name))
-            || meta_is_connection_option(head, h->name))
+            || (has_options && meta_is_connection_option(head, h->name)))
         {
             continue;
         }

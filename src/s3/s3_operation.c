@@ -295,13 +295,38 @@ operation_skim_query(operation_parse_t *parse, s3c_slice_t query)
 }
 
 
+/* Of most headers the length alone tells that they are none of ours. */
+static inline bool
+operation_may_know(s3c_slice_t name)
+{
+    switch (name.len) {
+    case sizeof("authorization") - 1:
+    case sizeof("range") - 1:
+    case sizeof("origin") - 1:
+    case sizeof("x-amz-checksum-mode") - 1:      /* and x-amz-request-payer */
+    case sizeof("x-amz-expected-bucket-owner") - 1:
+    case sizeof("x-amz-s3session-token") - 1:
+        return true;
+
+    default:
+        return name.len >= sizeof("x-amz-server-side-encryption") - 1;
+    }
+}
+
+
 static void
 operation_take_headers(operation_parse_t *parse,
     const s3c_s3_header_t *headers, unsigned n_headers)
 {
     for (unsigned i = 0; i < n_headers; i++) {
         s3c_slice_t  name = headers[i].name;
-        s3c_slice_t  value = s3c_slice_trim(headers[i].value);
+        s3c_slice_t  value;
+
+        if (!operation_may_know(name)) {
+            continue;
+        }
+
+        value = s3c_slice_trim(headers[i].value);
 
         if (s3c_slice_eq_nocase(name, S3C_SLICE("authorization"))) {
             /* RGW: an empty one is anonymous */

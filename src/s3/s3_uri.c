@@ -10,6 +10,18 @@
 s3c_status_t
 s3c_uri_decode(s3c_writer_t *w, s3c_slice_t text, bool plus_is_space)
 {
+    if (text.len == 0) {
+        return S3C_OK;
+    }
+
+    /* nearly no key holds an escape: then it is one copy */
+    if (memchr(text.data, '%', text.len) == NULL
+        && (!plus_is_space || memchr(text.data, '+', text.len) == NULL))
+    {
+        s3c_write_slice(w, text);
+        return S3C_OK;
+    }
+
     for (size_t i = 0; i < text.len; i++) {
         uint8_t  c = text.data[i];
 
