@@ -60,7 +60,7 @@ DEPS_TEST  := libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev patch \
               ca-certificates curl awscli s3cmd python3-pytest \
               python3-pytest-xdist python3-boto3 \
               ceph-mon ceph-osd radosgw ceph-common
-DEPS_BENCH := wrk varnish
+DEPS_BENCH := wrk varnish valgrind
 DEPS       := $(DEPS_BUILD) $(DEPS_TEST)
 
 # $(call install_deps,packages): what is missing; of "a|b" either will do

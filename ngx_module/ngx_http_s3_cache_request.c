@@ -96,6 +96,10 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    if (target->op.kind == S3C_OP_OPTIONS) {
+        return ngx_http_s3_cache_pass(ctx, "options");
+    }
+
     if (target->op.kind != S3C_OP_GET_OBJECT) {
         return ngx_http_s3_cache_pass(ctx, s3c_s3_pass_name(target->op.pass));
     }
@@ -559,7 +563,7 @@ ngx_http_s3_cache_cleanup(void *data)
     ngx_http_s3_cache_ctx_t *ctx = data;
 
     if (ctx->watch.linked) {
-        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_ABANDONED, 1);
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_WAITERS_LEFT, 1);
     }
 
     ngx_http_s3_cache_pass_abort(ctx);

@@ -41,10 +41,10 @@
       "fills.done", "")                                                        \
     X(FILL_FAILED, "s3_cache_fills_total{event=\"failed\"}",                   \
       "fills.failed", "")                                                      \
-    X(FILL_ABANDONED, "s3_cache_fills_total{event=\"abandoned\"}",             \
-      "fills.abandoned", "")                                                   \
     X(FILL_FOLLOWED, "s3_cache_followers_total",                               \
       "fills.followed", "Requests that joined a fill in flight")               \
+    X(WAITERS_LEFT, "s3_cache_waiters_left_total", "fills.waiters_left",       \
+      "Clients that left while they waited for a fill, which goes on")         \
     X(FILL_CHANGED, "s3_cache_changed_total",                                  \
       "fills.changed", "Times that an object was found changed at the origin") \
     X(FILL_REFUSED, "s3_cache_fills_refused_total",                            \

@@ -186,17 +186,27 @@ def test_the_readme_begins_with_the_minimal_example():
     assert first.group(1) == text_of('conf-examples', 'minimal.conf')
 
 
+def anchors(text):
+    """Those of the headings, as they are made of them where it is shown."""
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+            for heading in re.findall(r'(?m)^#+ (.*)$', text)}
+
+
 @pytest.mark.parametrize('name', [
     'README.md', 'CHANGES', 'conf-examples/README.md'] + sorted(
         os.path.relpath(os.path.join(folder, name), ROOT)
         for folder, _, names in os.walk(os.path.join(ROOT, 'docs'))
         for name in names if name.endswith('.md')))
 def test_links_lead_somewhere(name):
-    for target in re.findall(r'\]\(([^)#\s]+)(?:#[\w-]*)?\)', text_of(name)):
-        if re.match(r'\w+:', target) or target.endswith('benchmarks.md'):
+    for target, anchor in re.findall(r'\]\(([^)#\s]*)(?:#([\w-]*))?\)',
+                                     text_of(name)):
+        if re.match(r'\w+:', target):
             continue
         there = os.path.join(ROOT, os.path.dirname(name), target)
+        there = there if target else os.path.join(ROOT, name)
         assert os.path.exists(there), f'{name}: {target}'
+        assert not anchor or anchor in anchors(text_of(there)), (
+            f'{name}: {target}#{anchor}')
 
 
 def test_all_examples_are_listed():
@@ -321,6 +331,36 @@ def test_each_value_of_x_cache_is_documented():
     said = said.split('\n## ', 1)[0]
     assert (re.findall(r'ngx_string\("(\w+)"\)', names)
             == re.findall(r'(?m)^\| `(\w+)` \|', said))
+
+
+def test_each_word_of_bypass_is_documented():
+    names = text_of('src/s3/s3_operation.c').split('s3c_s3_pass_name(', 1)[1]
+    words = re.findall(r'case S3C_PASS_\w+: *return "(\w+)";', names)
+    for name in ('request', 'lookup', 'send', 'pass', 'reply', 'direct'):
+        words += re.findall(r'ngx_http_s3_cache_pass\(ctx, "(\w+)"\)',
+                            glue(name))
+    said = text_of('docs/directives.md').split('### Words of s3_cache_bypass',
+                                               1)[1]
+    said = said.split('\n## ', 1)[0]
+    assert sorted(set(words)) == sorted(re.findall(r'(?m)^\| `(\w+)` \|',
+                                                   said))
+
+
+def test_the_lines_of_the_error_log_are_those_of_the_code():
+    code = ''
+    folder = os.path.join(ROOT, 'ngx_module')
+    for name in os.listdir(folder):
+        code += text_of('ngx_module', name)
+    code = re.sub(r'"\s*"', '', code).replace('\\"', '"')
+    rows = text_of('docs/operations.md').split('| line | level | means |',
+                                               1)[1].split('\n\n', 1)[0]
+    lines = [line for row in rows.splitlines()[2:]
+             for line in re.findall(r'`([^`]+)`', row.split(' | ')[0])]
+    assert len(lines) > 10
+    for line in lines:
+        for piece in re.split(r'\.\.\.|\b[NPS]\b', line):
+            # nginx puts "while" before what a connection does
+            assert re.sub(r'^while ', '', piece.strip(' "')) in code, line
 
 
 # --- what the way of a request names --------------------------------------------
