@@ -493,6 +493,8 @@ ngx_http_s3_cache_hold(ngx_http_s3_cache_ctx_t *ctx)
     if (!ctx->waiting) {
 
         if (ngx_http_s3_cache_keep(ctx) != NGX_OK) {
+            /* nobody may go on with a request that is being ended */
+            ngx_http_s3_cache_unwatch(&ctx->watch);
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
