@@ -281,6 +281,13 @@ void ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx);
 
 ngx_int_t ngx_http_s3_cache_send_head(ngx_http_s3_cache_ctx_t *ctx);
 
+/* output */
+ngx_uint_t ngx_http_s3_cache_drained(ngx_chain_t *chain);
+ngx_int_t ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_event_handler_pt handler);
+ngx_int_t ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_chain_t *chain, ngx_http_event_handler_pt handler);
+
 /* send */
 ngx_int_t ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx);
 ngx_uint_t ngx_http_s3_cache_direct_can(ngx_http_s3_cache_ctx_t *ctx);

@@ -110,7 +110,8 @@ struct ngx_http_s3_cache_call_s {
     ngx_str_t                    method;        /* empty: by `head` */
     ngx_str_t                    path;          /* decoded bytes, from '/' */
     ngx_str_t                    query;         /* raw, without '?' */
-    ngx_http_s3_cache_call_header_t  headers[NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX];
+    ngx_http_s3_cache_call_header_t
+        headers[NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX];
     ngx_uint_t                   nheaders;      /* allow-listed by the user;
                                                    Host, date, hash, token,
                                                    Authorization are added */

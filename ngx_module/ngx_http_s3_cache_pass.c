@@ -36,7 +36,6 @@ static ngx_int_t ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx,
     size_t off, size_t n);
 static ngx_int_t ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_pass_flush(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_pass_write_handler(ngx_http_request_t *r);
 
@@ -471,12 +470,13 @@ ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx, size_t off,
         return NGX_ERROR;
     }
 
-    /* see ngx_http_s3_cache_drained() */
-
-    if (ngx_buf_size(b) != 0) {
+    if (!ngx_http_s3_cache_drained(&pass->link.chain)) {
         pass->busy = 1;
 
-        if (ngx_http_s3_cache_pass_await(ctx) != NGX_DONE) {
+        if (ngx_http_s3_cache_await_write(ctx,
+                                       ngx_http_s3_cache_pass_write_handler)
+            != NGX_DONE)
+        {
             return NGX_ERROR;
         }
     }
@@ -584,76 +584,20 @@ ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_s3_cache_pass_await(ngx_http_s3_cache_ctx_t *ctx)
-{
-    ngx_event_t               *wev;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    r = ctx->request;
-    wev = r->connection->write;
-
-    r->write_event_handler = ngx_http_s3_cache_pass_write_handler;
-
-    if (r->connection->data != r) {
-        /* nginx runs the handler when its turn comes */
-        return NGX_DONE;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (!wev->delayed) {
-        ngx_add_timer(wev, clcf->send_timeout);
-    }
-
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return NGX_DONE;
-}
-
-
-static ngx_int_t
 ngx_http_s3_cache_pass_flush(ngx_http_s3_cache_ctx_t *ctx)
 {
     ngx_int_t                  rc;
-    ngx_event_t               *wev;
-    ngx_http_request_t        *r;
     ngx_http_s3_cache_pass_t  *pass;
 
-    r = ctx->request;
     pass = ctx->pass;
-    wev = r->connection->write;
 
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        r->connection->timedout = 1;
-        return NGX_HTTP_REQUEST_TIME_OUT;
+    rc = ngx_http_s3_cache_flush(ctx, &pass->link.chain,
+                                 ngx_http_s3_cache_pass_write_handler);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (wev->delayed) {
-        return ngx_http_s3_cache_pass_await(ctx);
-    }
-
-    rc = ngx_http_output_filter(r, NULL);
-
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_buf_size(&pass->link.buf) != 0) {
-        return ngx_http_s3_cache_pass_await(ctx);
-    }
-
-    /* the timer of limit_rate is the only one who ends a delay */
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
     pass->busy = 0;
 
     if (pass->call == NULL) {

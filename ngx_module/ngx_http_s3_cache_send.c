@@ -22,9 +22,7 @@ static ngx_int_t ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
     uint32_t reason);
 static ngx_int_t ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx,
     s3c_ram_pin_t *pin, uint64_t off, uint64_t len, size_t *covered);
-static ngx_uint_t ngx_http_s3_cache_drained(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_write_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_yield(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx,
     size_t bytes);
@@ -97,7 +95,7 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
         if (ctx->pos > ctx->reply.last) {
 
             if (rc == NGX_OK && !r->buffered && !r->connection->buffered
-                && ngx_http_s3_cache_drained(ctx))
+                && ngx_http_s3_cache_drained(&ctx->links[0].chain))
             {
                 ngx_http_s3_cache_release(ctx);
             }
@@ -105,8 +103,9 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
             return rc;
         }
 
-        if (!ngx_http_s3_cache_drained(ctx)) {
-            return ngx_http_s3_cache_await_write(ctx);
+        if (!ngx_http_s3_cache_drained(&ctx->links[0].chain)) {
+            return ngx_http_s3_cache_await_write(ctx,
+                                            ngx_http_s3_cache_write_handler);
         }
 
         if (++windows == TURN) {
@@ -291,7 +290,7 @@ ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
 }
 
 
-/* ctx->links: buffers over at most a window of [off, off + len) of the entry. */
+/* ctx->links: buffers over at most a window of [off, off + len) of an entry. */
 
 static ngx_int_t
 ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t *pin,
@@ -370,66 +369,6 @@ ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx, size_t bytes)
 }
 
 
-/*
- * Has all of the window been taken? Nothing else tells: a subrequest (SSI)
- * whose turn has not come is told NGX_OK, while nginx keeps its buffers for
- * later; a filter that wants all before it sends any (image_filter) says that
- * it is "buffered", and no event would come.
- */
-
-static ngx_uint_t
-ngx_http_s3_cache_drained(ngx_http_s3_cache_ctx_t *ctx)
-{
-    ngx_chain_t  *cl;
-
-    for (cl = &ctx->links[0].chain; cl; cl = cl->next) {
-        if (ngx_buf_size(cl->buf) != 0) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx)
-{
-    ngx_int_t                  rc;
-    ngx_event_t               *wev;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    r = ctx->request;
-    wev = r->connection->write;
-
-    rc = ngx_http_s3_cache_hold(ctx);
-
-    if (rc != NGX_DONE) {
-        return NGX_ERROR;
-    }
-
-    r->write_event_handler = ngx_http_s3_cache_write_handler;
-
-    if (r->connection->data != r) {
-        /* nginx runs the handler when its turn comes */
-        return NGX_DONE;
-    }
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (!wev->delayed) {
-        ngx_add_timer(wev, clcf->send_timeout);
-    }
-
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return NGX_DONE;
-}
-
-
 /* The socket would take more: go on in the next turn of the event loop. */
 
 static ngx_int_t
@@ -462,45 +401,14 @@ ngx_http_s3_cache_yield(ngx_http_s3_cache_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx)
+ngx_http_s3_cache_send_more(ngx_http_s3_cache_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_event_t         *wev;
-    ngx_http_request_t  *r;
+    ngx_int_t  rc;
 
-    r = ctx->request;
-    wev = r->connection->write;
+    rc = ngx_http_s3_cache_flush(ctx, &ctx->links[0].chain,
+                                 ngx_http_s3_cache_write_handler);
 
-    if (wev->timedout) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
-                      "client timed out");
-        r->connection->timedout = 1;
-        return NGX_HTTP_REQUEST_TIME_OUT;
-    }
-
-    if (wev->delayed) {
-        return ngx_http_s3_cache_await_write(ctx);
-    }
-
-    rc = ngx_http_output_filter(r, NULL);
-
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    if (!ngx_http_s3_cache_drained(ctx)) {
-        return ngx_http_s3_cache_await_write(ctx);
-    }
-
-    /* the timer of limit_rate is the only one who ends a delay */
-
-    if (wev->timer_set && !wev->delayed) {
-        ngx_del_timer(wev);
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    return ngx_http_s3_cache_send_body(ctx);
+    return (rc == NGX_OK) ? ngx_http_s3_cache_send_body(ctx) : rc;
 }
 
 
@@ -511,5 +419,5 @@ ngx_http_s3_cache_write_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
 
-    ngx_http_s3_cache_run(ctx, ngx_http_s3_cache_flush);
+    ngx_http_s3_cache_run(ctx, ngx_http_s3_cache_send_more);
 }

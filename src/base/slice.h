@@ -15,7 +15,8 @@ typedef struct {
     size_t          len;
 } s3c_slice_t;
 
-#define S3C_SLICE(lit)  ((s3c_slice_t) { (const uint8_t *) (lit), sizeof(lit) - 1 })
+#define S3C_SLICE(lit)                                                        \
+    ((s3c_slice_t) { (const uint8_t *) (lit), sizeof(lit) - 1 })
 #define S3C_SLICE_NONE  ((s3c_slice_t) { NULL, 0 })
 
 
