@@ -28,6 +28,9 @@ GLUE          := $(wildcard ngx_module/*.c ngx_module/*.h)
 UNIT_C        := $(wildcard t/unit/*/*_test.c)
 FUZZ_C        := $(wildcard t/fuzz/*_fuzz.c t/fuzz/*/*_fuzz.c)
 MICRO_C       := $(wildcard bench/micro/*/*_bench.c)
+SIM           := bench/sim/replay
+
+.DEFAULT_GOAL := build
 
 .PHONY: help
 help:
@@ -47,6 +50,7 @@ help:
 	@echo '              ends by itself); ORIGIN=https://... ACCESS_KEY=... SECRET_KEY=...'
 	@echo '              [REGION=...] [BUCKET=...] puts it before another S3'
 	@echo '  bench       measurements; see docs/benchmarks.md'
+	@echo '  replay      hit ratios of both policies over generated traces'
 	@echo '  clean       remove $(BUILD)'
 	@echo 'Variables: BUILD, NGINX_SRC (an unpacked nginx tree, $(NGINX_SRC)),'
 	@echo '  CC, CLANG, JOBS, V=1 (show compiler output), DESTDIR, MODULES_DIR'
@@ -260,7 +264,12 @@ $(FUZZ_BIN): %: %.o $(B)/fuzz/libs3c.a
 $(MICRO_BIN): %: %.o $(B)/opt/libs3c.a
 	@$(MICRO_CC) -o $@ $^ $(CORE_LIBS)
 
-.PHONY: unit fuzz fuzz-smoke micro
+$(B)/opt/$(SIM): %: %.o $(B)/opt/libs3c.a
+	@$(MICRO_CC) -o $@ $^ $(CORE_LIBS) -lm
+
+.PHONY: unit fuzz fuzz-smoke micro replay
+replay: $(B)/opt/$(SIM)
+	@$<
 unit: $(UNIT_BIN)
 	@t/lib/run_each.sh 'unit tests' $(JOBS) $(B)/unit $(UNIT_BIN)
 

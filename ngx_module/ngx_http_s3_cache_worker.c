@@ -279,7 +279,7 @@ ngx_http_s3_cache_worker_sweep(ngx_event_t *ev)
 
     if (n > 0) {
         ngx_log_error(NGX_LOG_WARN, ev->log, 0,
-                      "s3_cache_zone \"%V\": healed after %uD dead workers",
+                      "s3_cache_zone \"%V\": dead workers cleared: %uD",
                       &zone->name, n);
     }
 

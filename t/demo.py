@@ -168,9 +168,11 @@ def show(origin, nginx, samples):
                            ('through nginx', nginx.url(), cached)):
         small = plain(url, s3, samples.bucket, samples.small[:1000])
         large = plain(url, s3, samples.bucket, samples.large)
+        large_mbs = (f'{LARGE_BYTES / 1e6 / statistics.median(large):14.0f}'
+                     if large else '-'.rjust(14))
         say(f'{title:30}{statistics.median(small) * 1000:12.2f} ms'
             f'{small[int(len(small) * 0.99)] * 1000:7.2f} ms'
-            f'{LARGE_BYTES / 1e6 / statistics.median(large):14.0f}')
+            + large_mbs)
 
     memory = nginx.zone()['memory']
     say(f'\nzone: {memory["entries"]} entries, '

@@ -10,8 +10,7 @@
  *                               line, sizes cut to blocks of 1 MiB as the
  *                               module does
  *
- * build: cc -O2 -std=gnu11 -Isrc bench/sim/replay.c src/ram/ [all .c]
- *        src/base/ [all .c] -lxxhash -lpthread -lm
+ * `make replay` builds and runs it.
  *
  * MODELS  (each 1 M requests; sizes lognormal, median 12 KiB, sigma 1.4, cut
  * to 512 B .. 1 MiB and tied to the object, not to its popularity)
