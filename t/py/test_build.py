@@ -194,8 +194,14 @@ def test_install(tmp_path):
     assert (tmp_path / 'usr/lib/nginx/modules' / MODULE_NAME).exists()
 
 
-def test_help_is_the_default():
-    status, said = run('make')
+def test_make_alone_builds(tmp_path):
+    status, said = run('make', '-n', f'BUILD={tmp_path}')
+    assert status == 0
+    assert f'{tmp_path}/ngx_http_s3_cache_module.so' in said
+
+
+def test_help_names_the_targets():
+    status, said = run('make', 'help')
     assert status == 0
     for target in ('deps', 'build', 'install', 'test', 'demo', 'bench'):
         assert re.search(rf'^  {target} ', said, re.M), target
