@@ -334,6 +334,38 @@ ngx_http_s3_cache_print(u_char *p, uint64_t n)
 }
 
 
+/* One header after the other of an nginx list of them; NULL at its end. */
+
+typedef struct {
+    ngx_list_part_t            *part;
+    ngx_uint_t                  i;
+} ngx_http_s3_cache_walk_t;
+
+
+static ngx_inline void
+ngx_http_s3_cache_walk(ngx_http_s3_cache_walk_t *walk, ngx_list_t *list)
+{
+    walk->part = &list->part;
+    walk->i = 0;
+}
+
+
+static ngx_inline ngx_table_elt_t *
+ngx_http_s3_cache_next(ngx_http_s3_cache_walk_t *walk)
+{
+    while (walk->i >= walk->part->nelts) {
+        if (walk->part->next == NULL) {
+            return NULL;
+        }
+
+        walk->part = walk->part->next;
+        walk->i = 0;
+    }
+
+    return (ngx_table_elt_t *) walk->part->elts + walk->i++;
+}
+
+
 static ngx_inline s3c_slice_t
 ngx_http_s3_cache_slice(ngx_str_t *s)
 {

@@ -373,7 +373,6 @@ ngx_http_s3_cache_pass_on_space(ngx_http_s3_cache_call_t *call, u_char **pos,
     if (pass->buf == NULL) {
         pass->buf = ngx_palloc(pass->ctx->request->pool, PASS_BUFFER);
         if (pass->buf == NULL) {
-            pass->failed = 1;
             ngx_http_s3_cache_call_abort(call, 0);
             return;
         }

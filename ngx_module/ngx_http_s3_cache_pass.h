@@ -25,7 +25,6 @@ struct ngx_http_s3_cache_pass_s {
     unsigned                       busy:1;     /* buf is on its way out */
     unsigned                       whole:1;    /* 200 to the rest's Range */
     unsigned                       complete:1; /* nothing is left of it */
-    unsigned                       failed:1;
     s3c_http_head_t               *refusal;    /* held back until its document
                                                   has been looked at */
     size_t                         refusal_len;

@@ -108,11 +108,10 @@ ngx_int_t
 ngx_http_s3_cache_pass_ask(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_call_t *call)
 {
-    ngx_uint_t           i;
-    s3c_slice_t          name;
-    ngx_list_part_t     *part;
-    ngx_table_elt_t     *h;
-    ngx_http_request_t  *r;
+    s3c_slice_t                name;
+    ngx_table_elt_t           *h;
+    ngx_http_request_t        *r;
+    ngx_http_s3_cache_walk_t   walk;
 
     r = ctx->request;
 
@@ -131,29 +130,18 @@ ngx_http_s3_cache_pass_ask(ngx_http_s3_cache_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_s3_cache_walk(&walk, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_s3_cache_next(&walk)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        name = ngx_http_s3_cache_slice(&h[i].key);
+        name = ngx_http_s3_cache_slice(&h->key);
 
         if (ngx_http_s3_cache_pass_listed(
                                     ngx_http_s3_cache_pass_headers_allowed,
                                     name)
             && !ngx_http_s3_cache_pass_hides(r, name)
             && ngx_http_s3_cache_pass_header(call, name,
-                                  ngx_http_s3_cache_slice(&h[i].value))
+                                  ngx_http_s3_cache_slice(&h->value))
                != NGX_OK)
         {
             return NGX_ERROR;

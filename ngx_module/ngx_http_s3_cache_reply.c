@@ -314,12 +314,12 @@ ngx_http_s3_cache_push(ngx_http_request_t *r, const char *name,
 ngx_int_t
 ngx_http_s3_cache_set_overrides(ngx_http_s3_cache_ctx_t *ctx)
 {
-    ngx_uint_t                   i, n;
+    ngx_uint_t                   n;
     s3c_slice_t                  name;
-    ngx_list_part_t             *part;
     ngx_table_elt_t             *h;
     s3c_http_header_t            header;
     ngx_http_request_t          *r;
+    ngx_http_s3_cache_walk_t     walk;
     ngx_http_s3_cache_target_t  *target;
 
     r = ctx->request;
@@ -341,24 +341,13 @@ ngx_http_s3_cache_set_overrides(ngx_http_s3_cache_ctx_t *ctx)
 
         name = s3c_s3_override_header(n);
 
-        part = &r->headers_out.headers.part;
-        h = part->elts;
+        ngx_http_s3_cache_walk(&walk, &r->headers_out.headers);
 
-        for (i = 0; /* void */ ; i++) {
+        while ((h = ngx_http_s3_cache_next(&walk)) != NULL) {
 
-            if (i >= part->nelts) {
-                if (part->next == NULL) {
-                    break;
-                }
-
-                part = part->next;
-                h = part->elts;
-                i = 0;
-            }
-
-            if (s3c_slice_eq_nocase(name, ngx_http_s3_cache_slice(&h[i].key)))
+            if (s3c_slice_eq_nocase(name, ngx_http_s3_cache_slice(&h->key)))
             {
-                h[i].hash = 0;
+                h->hash = 0;
             }
         }
 

@@ -239,13 +239,13 @@ ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
     const char **message)
 {
     u_char                        *p;
-    ngx_uint_t                     i, n, ndomains;
+    ngx_uint_t                     n, ndomains;
     s3c_slice_t                    path, query, host, *domains;
     s3c_status_t                   st;
-    ngx_list_part_t               *part;
     ngx_table_elt_t               *h;
     ngx_http_request_t            *r;
     s3c_s3_header_t                headers[NGX_HTTP_S3_CACHE_HEADERS_MAX];
+    ngx_http_s3_cache_walk_t       walk;
     ngx_http_s3_cache_loc_conf_t  *lcf;
 
     r = ctx->request;
@@ -273,20 +273,9 @@ ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
     }
 
     n = 0;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_s3_cache_walk(&walk, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
+    while ((h = ngx_http_s3_cache_next(&walk)) != NULL) {
 
         if (n == NGX_HTTP_S3_CACHE_HEADERS_MAX) {
             *err = S3C_ERR_INVALID_REQUEST;
@@ -294,8 +283,8 @@ ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
             return S3C_INVALID;
         }
 
-        headers[n].name = ngx_http_s3_cache_slice(&h[i].key);
-        headers[n].value = ngx_http_s3_cache_slice(&h[i].value);
+        headers[n].name = ngx_http_s3_cache_slice(&h->key);
+        headers[n].value = ngx_http_s3_cache_slice(&h->value);
         n++;
     }
 
@@ -388,12 +377,11 @@ ngx_http_s3_cache_join_header(ngx_http_request_t *r, s3c_slice_t *slot,
 static ngx_int_t
 ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
 {
-    size_t               n;
-    ngx_uint_t           i;
-    s3c_slice_t         *slot, range;
-    ngx_list_part_t     *part;
-    ngx_table_elt_t     *h;
-    ngx_http_request_t  *r;
+    size_t                     n;
+    s3c_slice_t               *slot, range;
+    ngx_table_elt_t           *h;
+    ngx_http_request_t        *r;
+    ngx_http_s3_cache_walk_t   walk;
 
     r = ctx->request;
     range = S3C_SLICE_NONE;
@@ -405,26 +393,15 @@ ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_OK;
     }
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_s3_cache_walk(&walk, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
+    while ((h = ngx_http_s3_cache_next(&walk)) != NULL) {
 
         slot = NULL;
-        n = h[i].key.len;
+        n = h->key.len;
 
 #define name_is(lit)  (n == sizeof(lit) - 1                                   \
-                       && ngx_strncmp(h[i].lowcase_key, lit, n) == 0)
+                       && ngx_strncmp(h->lowcase_key, lit, n) == 0)
 
         switch (n) {
 
@@ -434,7 +411,7 @@ ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
 
         case 6:
             if (name_is("pragma")
-                && ngx_strcasestrn(h[i].value.data, "no-cache", 8 - 1))
+                && ngx_strcasestrn(h->value.data, "no-cache", 8 - 1))
             {
                 ctx->no_cache = 1;
             }
@@ -450,8 +427,8 @@ ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
                                             : NULL;
 
             if (name_is("cache-control")
-                && (ngx_strcasestrn(h[i].value.data, "no-cache", 8 - 1)
-                    || ngx_strcasestrn(h[i].value.data, "max-age=0", 9 - 1)))
+                && (ngx_strcasestrn(h->value.data, "no-cache", 8 - 1)
+                    || ngx_strcasestrn(h->value.data, "max-age=0", 9 - 1)))
             {
                 ctx->no_cache = 1;
             }
@@ -471,7 +448,7 @@ ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
 #undef name_is
 
         if (slot != NULL
-            && ngx_http_s3_cache_join_header(r, slot, &h[i]) != NGX_OK)
+            && ngx_http_s3_cache_join_header(r, slot, h) != NGX_OK)
         {
             return NGX_ERROR;
         }
