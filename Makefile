@@ -26,6 +26,7 @@ SRC_C         := $(wildcard src/*/*.c)
 SRC_H         := $(wildcard src/*/*.h)
 GLUE          := $(wildcard ngx_module/*.c ngx_module/*.h)
 UNIT_C        := $(wildcard t/unit/*/*_test.c)
+UNIT_SHARED_C := $(filter-out %_test.c,$(wildcard t/unit/*/*.c))
 FUZZ_C        := $(wildcard t/fuzz/*_fuzz.c t/fuzz/*/*_fuzz.c)
 MICRO_C       := $(wildcard bench/micro/*/*_bench.c)
 SIM           := bench/sim/replay
@@ -58,13 +59,14 @@ help:
 # --- packages -------------------------------------------------------------
 
 DEPS_BUILD := gcc libc6-dev make nginx nginx-dev dpkg-dev libssl-dev \
-              libpcre2-dev zlib1g-dev libxxhash-dev
+              libpcre2-dev zlib1g-dev libxxhash-dev liburing-dev
 DEPS_TEST  := libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev patch \
               xz-utils openssl procps \
               ca-certificates curl awscli s3cmd python3-pytest \
               python3-pytest-xdist python3-boto3 \
+              python3-fusepy fuse \
               ceph-mon ceph-osd radosgw ceph-common
-DEPS_BENCH := wrk varnish valgrind
+DEPS_BENCH := wrk varnish valgrind fio
 DEPS       := $(DEPS_BUILD) $(DEPS_TEST)
 
 # $(call install_deps,packages): what is missing; of "a|b" either will do
@@ -222,7 +224,7 @@ install: build
 
 CORE_CFLAGS := -std=gnu11 -g -Wall -Wextra -Wpointer-arith \
                -Wno-unused-parameter -Werror -fno-omit-frame-pointer -Isrc
-CORE_LIBS   := -lxxhash -lcrypto -lpthread -lm
+CORE_LIBS   := -lxxhash -lcrypto -luring -lpthread -lm
 SANITIZERS  := address,undefined -fno-sanitize-recover=all
 
 UNIT_CC     := $(CC) -O1 -fsanitize=$(SANITIZERS)
@@ -256,7 +258,11 @@ MICRO_BIN := $(MICRO_C:%.c=$(B)/opt/%)
 
 .SECONDARY:
 $(UNIT_BIN): %: %.o $(B)/unit/libs3c.a
-	@$(UNIT_CC) -o $@ $^ -lcmocka $(CORE_LIBS)
+	@$(UNIT_CC) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(CORE_LIBS)
+
+# What the tests of a room share: its other .c files go into each of them.
+$(foreach t,$(UNIT_BIN),$(eval \
+    $(t): $(filter $(dir $(t))%,$(UNIT_SHARED_C:%.c=$(B)/unit/%.o))))
 
 $(FUZZ_BIN): %: %.o $(B)/fuzz/libs3c.a
 	@$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)

@@ -23,6 +23,8 @@ import tempfile
 
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 TIMEOUT_S = 180
+# what the module needs and nginx does not bring
+LIBRARIES = ['libxxhash0', 'liburing2']
 
 NGINX = '''#!/bin/sh
 # nginx of Debian {suite}, with the loader and the libraries of that suite
@@ -109,11 +111,20 @@ def source(suite, folder):
         _place(f'{tmp}/tree', folder)
 
 
+def has_binary(folder):
+    """Was it made, and with all the libraries that are needed today?"""
+    try:
+        with open(f'{folder}/libraries', encoding='ascii') as f:
+            return f.read().split() == LIBRARIES
+    except FileNotFoundError:
+        return False
+
+
 def binary(suite, folder):
     with _apt('deb', suite) as (apt, tmp):
         _run(apt + ['download', 'nginx-dev'], cwd=tmp)
         _run(apt + ['install', '--download-only', '--no-install-recommends',
-                    'nginx', 'libxxhash0'])
+                    'nginx'] + LIBRARIES)
         out = f'{tmp}/out'
         os.makedirs(f'{out}/root')
         for deb in glob.glob(f'{tmp}/cache/archives/*.deb'):
@@ -136,6 +147,8 @@ def binary(suite, folder):
             f.write(NGINX.format(suite=suite, root=f"'{root}'",
                                  loader=loader, libs=libs))
             os.chmod(f.fileno(), 0o755)
+        with open(f'{out}/libraries', 'w', encoding='ascii') as f:
+            f.write(' '.join(LIBRARIES))
         _place(out, folder)
 
 

@@ -95,7 +95,7 @@ def test_other_debians(suite, tmp_path):
     """Against the nginx-dev of another Debian, loaded by its own nginx with
     its own libraries."""
     folder = f'{BUILD}/debian/{suite}'
-    if not os.path.exists(f'{folder}/nginx'):
+    if not debian.has_binary(folder):
         try:
             debian.binary(suite, folder)
         except debian.Unavailable as e:
