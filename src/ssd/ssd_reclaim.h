@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Private to ssd_reclaim (the machine: reads, emptying) and ssd_move (which
+ * records are kept, and their way to the log's end).
+ */
+#ifndef S3C_SSD_SSD_RECLAIM_H
+#define S3C_SSD_SSD_RECLAIM_H
+
+#include "ssd/ssd_internal.h"
+
+typedef enum {
+    S3C_SSD_RECLAIM_IDLE = 0,
+    S3C_SSD_RECLAIM_TRAILER,
+    S3C_SSD_RECLAIM_FOOTER,
+    S3C_SSD_RECLAIM_LOOK,
+    S3C_SSD_RECLAIM_MOVE,
+    S3C_SSD_RECLAIM_READ,
+    S3C_SSD_RECLAIM_EVICT,
+    S3C_SSD_RECLAIM_SWEEP
+} s3c_ssd_reclaim_state_t;
+
+/* A read and its memory; both outlive the machine if the device hangs. */
+typedef struct {
+    s3c_io_op_t         op;
+    s3c_ssd_reclaim_t  *owner;         /* NULL: nobody waits any more */
+    uint8_t            *buf;
+    uint64_t            off;           /* in the store */
+    uint32_t            len, got;
+} s3c_ssd_reclaim_io_t;
+
+struct s3c_ssd_reclaim_s {
+    s3c_ssd_t              *ssd;
+    uint32_t                store;
+    s3c_ssd_reclaim_state_t state;
+    uint32_t                segment;
+    uint64_t                seq;
+    uint64_t                store_id;
+    uint64_t                off;       /* of the segment, in the store */
+    uint32_t                bytes;     /* of the segment */
+    bool                    sealed;    /* its footer is good */
+
+    s3c_ssd_reclaim_io_t   *look;      /* in flight */
+    bool                    unsent;    /* the I/O queue was full */
+    uint64_t                look_ms;
+
+    s3c_ssd_trailer_rec_t   trailer;
+    uint8_t                *footer;
+    uint8_t                *refs;      /* by entry; after LOOK: 1, move it */
+    uint64_t                bytes_by_refs[4];
+    uint32_t                at;        /* entry */
+    uint64_t                bucket;
+
+    uint8_t                *hot;       /* what was read, [hot_from, hot_end) */
+    uint32_t                hot_from, hot_end;
+    uint32_t                hot_n;     /* entries before this are in it */
+    bool                    checked;   /* entry `at` is, and its payload */
+    uint64_t                tag[2];
+    uint64_t                wait_ms;   /* since when the writer has no room */
+};
+
+/* [from, from + len) of the segment, whole blocks; false: no memory. */
+bool s3c_ssd_reclaim_read(s3c_ssd_reclaim_t *r, uint32_t from, uint32_t len);
+/* A slice of LOOK: what has been asked for, how often. */
+void s3c_ssd_reclaim_look(s3c_ssd_reclaim_t *r);
+/* A slice of MOVE. True: go on at once. */
+bool s3c_ssd_reclaim_move(s3c_ssd_reclaim_t *r);
+
+static inline s3c_ssd_store_sh_t *
+store_of(const s3c_ssd_reclaim_t *r)
+{
+    return &r->ssd->stores[r->store];
+}
+
+static inline s3c_ssd_place_t
+entry_place(const s3c_ssd_reclaim_t *r, const s3c_ssd_footer_rec_t *e)
+{
+    return s3c_ssd_place(r->store, r->off / S3C_SSD_UNIT + e->unit,
+                         s3c_ssd_record_units(e->size), S3C_SSD_PLACE_LIVE);
+}
+
+static inline s3c_hash128_t
+entry_key(const s3c_ssd_footer_rec_t *e)
+{
+    return (s3c_hash128_t) { .lo = e->key_lo, .hi = e->key_hi };
+}
+
+static inline uint64_t
+entry_bytes(const s3c_ssd_footer_rec_t *e)
+{
+    return (uint64_t) s3c_ssd_record_units(e->size) * S3C_SSD_UNIT;
+}
+
+#endif
