@@ -25,6 +25,7 @@
 #define S3C_RAM_MIN_BYTES      (4u << 20)   /* smallest region */
 #define S3C_RAM_SLOTS_MAX      256          /* workers that share a region */
 #define S3C_RAM_ENTRY_MAX      (64u << 20)  /* largest payload of one entry */
+#define S3C_RAM_SPANS_MAX      128          /* pieces of one entry at most */
 #define S3C_RAM_NO_SLOT        UINT32_MAX
 
 typedef enum {

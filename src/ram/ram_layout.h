@@ -43,6 +43,7 @@
 #define S3C_RAM_PAGE_ENTRIES     73
 #define S3C_RAM_DIRECT           4           /* extents named in the entry */
 #define S3C_RAM_INDIRECT         127         /* in a unit of its own */
+static_assert(S3C_RAM_SPANS_MAX > 127, "spans of an entry");
 
 #define S3C_RAM_LRU_LISTS        1024
 #define S3C_RAM_FIFO_LISTS       2

@@ -65,6 +65,25 @@ s3c_key_revalidate(const uint8_t *secret, s3c_hash128_t object,
 }
 
 
+s3c_hash128_t
+s3c_key_piece(const uint8_t *secret, s3c_hash128_t block, uint32_t skew,
+    uint32_t piece)
+{
+    uint64_t  in[5] = { 'P', block.lo, block.hi, skew, piece };
+
+    return s3c_hash128(secret, in, sizeof(in));
+}
+
+
+s3c_hash128_t
+s3c_key_times(const uint8_t *secret, s3c_hash128_t object)
+{
+    uint64_t  in[3] = { 'T', object.lo, object.hi };
+
+    return s3c_hash128(secret, in, sizeof(in));
+}
+
+
 size_t
 s3c_record_head_bytes(const s3c_record_spec_t *spec)
 {
@@ -99,7 +118,7 @@ s3c_record_write(void *head, const s3c_record_spec_t *spec)
         }
     }
 
-    rec->check = s3c_hash64(rec, RECORD_CHECKED_BYTES);
+    s3c_record_seal(rec);
     atomic_store_explicit(&rec->validated_ms, spec->now_ms,
                           memory_order_relaxed);
     atomic_store_explicit(&rec->expires_ms, spec->expires_ms,
@@ -115,6 +134,29 @@ s3c_record_write(void *head, const s3c_record_spec_t *spec)
 }
 
 
+void
+s3c_record_seal(s3c_record_sh_t *rec)
+{
+    rec->check = s3c_hash64(rec, RECORD_CHECKED_BYTES);
+}
+
+
+s3c_status_t
+s3c_record_check(const s3c_record_sh_t *rec)
+{
+    if (rec->magic != S3C_RECORD_MAGIC
+        || rec->check != s3c_hash64(rec, RECORD_CHECKED_BYTES)
+        || rec->ident_bytes > S3C_IDENT_BYTES_MAX
+        || rec->headers_bytes > S3C_RECORD_HEADERS_MAX
+        || (uint64_t) rec->etag_off + rec->etag_bytes > rec->headers_bytes)
+    {
+        return S3C_CORRUPT;
+    }
+
+    return S3C_OK;
+}
+
+
 s3c_status_t
 s3c_record_open(void *head, size_t avail, size_t size,
     const s3c_ident_t *ident, s3c_record_view_t *view)
@@ -122,13 +164,7 @@ s3c_record_open(void *head, size_t avail, size_t size,
     const uint8_t    *p = head;
     s3c_record_sh_t  *rec = head;
 
-    if (avail < sizeof(*rec)
-        || rec->magic != S3C_RECORD_MAGIC
-        || rec->check != s3c_hash64(rec, RECORD_CHECKED_BYTES)
-        || rec->ident_bytes > S3C_IDENT_BYTES_MAX
-        || rec->headers_bytes > S3C_RECORD_HEADERS_MAX
-        || (uint64_t) rec->etag_off + rec->etag_bytes > rec->headers_bytes)
-    {
+    if (avail < sizeof(*rec) || s3c_record_check(rec) != S3C_OK) {
         return S3C_CORRUPT;
     }
 

@@ -27,7 +27,10 @@ enum {
     S3C_RECORD_FULL   = 2,     /* headers came with checksum mode, whole */
     S3C_RECORD_ERROR  = 4,     /* not 2xx: body is an S3 error document */
     S3C_RECORD_NOBODY = 8,     /* ERROR learnt by HEAD: no document */
-    S3C_RECORD_SUMS   = 16     /* x-amz-checksum-* among the headers */
+    S3C_RECORD_SUMS   = 16,    /* x-amz-checksum-* among the headers */
+    S3C_RECORD_STORED = 32,    /* came from flash: as old as its times say */
+    S3C_RECORD_APART  = 64     /* was INLINE: its body is on flash, behind the
+                                  record's head, and comes as block 0 */
 };
 
 typedef struct {
@@ -61,6 +64,12 @@ s3c_status_t s3c_ident_make(s3c_ident_t *ident, uint64_t origin_id,
 s3c_hash128_t s3c_key_object(const uint8_t *secret, const s3c_ident_t *ident);
 s3c_hash128_t s3c_key_block(const uint8_t *secret, s3c_hash128_t object,
     uint64_t generation, uint64_t block, uint32_t block_bytes);
+/* A piece of a block, when only that is read from flash. `skew`: by how much
+ * the first one is shorter than the others. */
+s3c_hash128_t s3c_key_piece(const uint8_t *secret, s3c_hash128_t block,
+    uint32_t skew, uint32_t piece);
+/* Under which flash keeps when an object was last vouched for. */
+s3c_hash128_t s3c_key_times(const uint8_t *secret, s3c_hash128_t object);
 /* Under which the revalidation of an object is a fill of its own; `nonce` 0
  * is the shared one. */
 s3c_hash128_t s3c_key_revalidate(const uint8_t *secret, s3c_hash128_t object,
@@ -84,6 +93,11 @@ size_t s3c_record_head_bytes(const s3c_record_spec_t *spec);
 /* Writes the head (fixed part, identity, headers) into `head`, which has
  * s3c_record_head_bytes() bytes. */
 void s3c_record_write(void *head, const s3c_record_spec_t *spec);
+
+/* The fixed part by itself: its check and its bounds. CORRUPT. */
+s3c_status_t s3c_record_check(const s3c_record_sh_t *rec) S3C_MUST_CHECK;
+/* Makes the check anew, after a change of the fixed part. */
+void s3c_record_seal(s3c_record_sh_t *rec);
 
 /* A checked look at a record; slices point into it. */
 typedef struct {
