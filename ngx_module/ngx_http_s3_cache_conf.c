@@ -12,8 +12,6 @@
 #define FILLS_MAX    65536
 
 
-static ngx_http_s3_cache_zone_t *ngx_http_s3_cache_conf_zone_find(
-    ngx_http_s3_cache_main_conf_t *mcf, ngx_str_t *name);
 static char *ngx_http_s3_cache_conf_zone_param(ngx_conf_t *cf,
     ngx_http_s3_cache_zone_t *zone, ngx_str_t *param);
 
@@ -179,7 +177,7 @@ ngx_http_s3_cache_conf_zone_param(ngx_conf_t *cf,
 }
 
 
-static ngx_http_s3_cache_zone_t *
+ngx_http_s3_cache_zone_t *
 ngx_http_s3_cache_conf_zone_find(ngx_http_s3_cache_main_conf_t *mcf,
     ngx_str_t *name)
 {

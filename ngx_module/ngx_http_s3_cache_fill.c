@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_fill.h"
+#include "ngx_http_s3_cache_flash.h"
 
 #include "s3/s3_uri.h"
 
@@ -233,10 +234,25 @@ ngx_http_s3_cache_job_alloc(ngx_http_s3_cache_job_t *job,
 void
 ngx_http_s3_cache_job_commit(ngx_http_s3_cache_job_t *job)
 {
-    job->settled = 1;
+    ngx_int_t  stored;
 
-    (void) s3c_ram_fill_commit(job->zone->ram, &job->pin,
-                               ngx_http_s3_cache_now());
+    job->settled = 1;
+    stored = NGX_DECLINED;
+
+    if (job->store && job->keep && job->zone->ssd != NULL) {
+        /* before it is live: whoever drops it from then on drops both */
+        stored = ngx_http_s3_cache_flash_put(job->zone, job->key, &job->pin,
+                                             !job->part, job->generation);
+    }
+
+    if (s3c_ram_fill_commit(job->zone->ram, &job->pin,
+                            ngx_http_s3_cache_now())
+        != S3C_OK
+        && stored == NGX_OK)
+    {
+        /* dropped while it was on its way */
+        ngx_http_s3_cache_flash_drop(job->zone, job->key);
+    }
 
     if (!job->keep) {
         /* those who waited hold it; nobody else is to find it */

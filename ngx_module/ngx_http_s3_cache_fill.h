@@ -30,12 +30,15 @@ struct ngx_http_s3_cache_job_s {
     ngx_str_t                      query;      /* for the origin */
 
     s3c_ram_pin_t                  pin;        /* what is being filled */
+    s3c_hash128_t                  key;        /* its, for flash */
     uint32_t                       size;       /* its payload; 0: no memory */
     uint32_t                       off;        /* written so far */
     uint32_t                       published;
     unsigned                       settled:1;  /* committed or failed */
     unsigned                       enough:1;   /* the rest is not wanted */
     unsigned                       keep:1;     /* commit leaves it findable */
+    unsigned                       store:1;    /* and writes it to flash */
+    unsigned                       part:1;     /* it is a block */
     unsigned                       ranged:1;   /* a Range was asked for */
     unsigned                       head:1;     /* HEAD was sent */
     unsigned                       bodyless:1; /* for a reader's own HEAD */

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_s3_cache_fill.h"
+#include "ngx_http_s3_cache_flash.h"
 
 
 static ngx_int_t ngx_http_s3_cache_block_head(ngx_http_s3_cache_job_t *job,
@@ -31,6 +32,11 @@ ngx_http_s3_cache_fill_block(ngx_http_s3_cache_ctx_t *ctx,
     job->block = block;
     job->generation = ctx->view.generation;
     job->total = ctx->view.total;
+    job->key = s3c_key_block(job->zone->secret, ctx->object,
+                             ctx->view.generation, block,
+                             job->conf->block_size);
+    job->store = 1;
+    job->part = 1;
 
     /* so that a block found changed can drop the record it belongs to */
     if (s3c_ram_pin_again(job->zone->ram, &ctx->pin, &job->record) != S3C_OK) {
@@ -129,7 +135,7 @@ static void
 ngx_http_s3_cache_block_changed(ngx_http_s3_cache_job_t *job)
 {
     if (s3c_ram_pinned(&job->record)) {
-        (void) s3c_ram_drop_pinned(job->zone->ram, &job->record);
+        (void) ngx_http_s3_cache_drop(job->zone, job->object, &job->record);
     }
 
     ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_CHANGED);

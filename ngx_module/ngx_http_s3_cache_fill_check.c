@@ -8,6 +8,7 @@
  */
 
 #include "ngx_http_s3_cache_fill.h"
+#include "ngx_http_s3_cache_flash.h"
 
 
 static ngx_int_t ngx_http_s3_cache_check_head(ngx_http_s3_cache_job_t *job,
@@ -83,7 +84,7 @@ ngx_http_s3_cache_check_head(ngx_http_s3_cache_job_t *job,
         || meta.generation != old.generation)
     {
         /* gone, forbidden, another version: whoever reads next will see */
-        (void) s3c_ram_drop_pinned(job->zone->ram, &job->record);
+        (void) ngx_http_s3_cache_drop(job->zone, job->object, &job->record);
 
         return ngx_http_s3_cache_check_answer(job,
                                               NGX_HTTP_S3_CACHE_FILL_CHANGED);
@@ -101,6 +102,8 @@ ngx_http_s3_cache_check_head(ngx_http_s3_cache_job_t *job,
                               memory_order_relaxed);
         atomic_store_explicit(&old.rec->expires_ms, spec.expires_ms,
                               memory_order_relaxed);
+
+        ngx_http_s3_cache_flash_vouch(job->zone, job->object, &old);
 
         return ngx_http_s3_cache_check_answer(job,
                                               NGX_HTTP_S3_CACHE_FILL_FRESH);
@@ -140,7 +143,7 @@ ngx_http_s3_cache_check_rewrite(ngx_http_s3_cache_job_t *job,
     ram = job->zone->ram;
     ngx_memzero(&pin, sizeof(s3c_ram_pin_t));
 
-    if (s3c_ram_drop_pinned(ram, &job->record) != S3C_OK
+    if (ngx_http_s3_cache_drop(job->zone, job->object, &job->record) != S3C_OK
         || s3c_ram_fill_begin(ram, job->object, ngx_http_s3_cache_now(), &pin)
            != S3C_OK)
     {
@@ -191,6 +194,11 @@ ngx_http_s3_cache_check_rewrite(ngx_http_s3_cache_job_t *job,
         body -= part;
     }
 
-    (void) s3c_ram_fill_commit(ram, &pin, ngx_http_s3_cache_now());
+    (void) ngx_http_s3_cache_flash_put(job->zone, job->object, &pin, 1, 0);
+
+    if (s3c_ram_fill_commit(ram, &pin, ngx_http_s3_cache_now()) != S3C_OK) {
+        ngx_http_s3_cache_flash_drop(job->zone, job->object);
+    }
+
     s3c_ram_unpin(ram, &pin);
 }

@@ -37,6 +37,8 @@ ngx_http_s3_cache_fill_object(ngx_http_s3_cache_ctx_t *ctx,
     }
 
     job->on_head = ngx_http_s3_cache_object_head;
+    job->key = ctx->object;
+    job->store = 1;
     job->bodyless = ctx->head;
     head = ctx->head;
 
@@ -280,6 +282,9 @@ ngx_http_s3_cache_object_large(ngx_http_s3_cache_job_t *job,
 
     s3c_ram_unpin(job->zone->ram, &job->pin);
     job->pin = next;
+    job->key = key;
+    job->part = 1;
+    job->generation = meta->generation;
     job->settled = 0;
     job->size = 0;
     job->off = 0;
@@ -327,6 +332,8 @@ ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
         ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_PASS);
         return NGX_ERROR;
     }
+
+    job->store = 0;
 
     block = ngx_pnalloc(job->pool, head->head_bytes);
     if (block == NULL) {

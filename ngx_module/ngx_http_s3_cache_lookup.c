@@ -12,6 +12,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_flash.h"
 
 
 static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
@@ -71,8 +72,13 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
                                ngx_http_s3_cache_now(), &ctx->pin))
     {
     case S3C_OK:
-        ctx->led = 1;
         ngx_http_s3_cache_clock(ctx);
+
+        if (ngx_http_s3_cache_flash_object(ctx, &ctx->pin) == NGX_OK) {
+            return ngx_http_s3_cache_follow(ctx);
+        }
+
+        ctx->led = 1;
         (void) ngx_http_s3_cache_fill_object(ctx, &ctx->pin);
         return ngx_http_s3_cache_follow(ctx);
 
@@ -140,7 +146,7 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_RECORD_CORRUPT, 1);
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "s3_cache: a damaged record was dropped");
-        (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+        (void) ngx_http_s3_cache_drop(ctx->zone, ctx->object, &ctx->pin);
         return ngx_http_s3_cache_restart(ctx);
 
     default:
@@ -154,9 +160,12 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     /* what came by a fill that this very request waited for is fresh, and so
-       is what it has just had validated */
+       is what it has just had validated; but not what came from flash */
 
-    if (ctx->led || ctx->followed || ctx->checked) {
+    if (ctx->checked
+        || ((ctx->led || ctx->followed)
+            && !(ctx->view.flags & S3C_RECORD_STORED)))
+    {
         return ngx_http_s3_cache_reply(ctx);
     }
 
@@ -189,7 +198,7 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx)
 {
-    (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+    (void) ngx_http_s3_cache_drop(ctx->zone, ctx->object, &ctx->pin);
 
     return ngx_http_s3_cache_restart(ctx);
 }
@@ -224,6 +233,12 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
             if (ngx_http_s3_cache_open(ctx) != S3C_OK) {
                 ngx_http_s3_cache_release(ctx);
                 return ngx_http_s3_cache_pass(ctx, "collision");
+            }
+
+            if (ctx->view.flags & S3C_RECORD_STORED) {
+                /* complete: flash shows nothing of an object before that */
+                ctx->tier = NGX_HTTP_S3_CACHE_TIER_FLASH;
+                return ngx_http_s3_cache_found(ctx);
             }
 
             if ((ctx->view.flags & S3C_RECORD_ERROR)
@@ -292,6 +307,10 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
     case NGX_HTTP_S3_CACHE_FILL_BROKEN:
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
         return ngx_http_s3_cache_send_error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
+
+    case NGX_HTTP_S3_CACHE_FILL_FLASH:
+        ctx->flash_off = 1;
+        /* fall through */
 
     default:  /* CHANGED, AGAIN, S3C_FILL_REASON_DIED */
         return ngx_http_s3_cache_restart(ctx);

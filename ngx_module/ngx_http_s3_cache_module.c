@@ -6,6 +6,7 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_status.h"
+#include "ngx_http_s3_cache_store.h"
 
 
 #define loc(field)     offsetof(ngx_http_s3_cache_loc_conf_t, field)
@@ -17,6 +18,7 @@
 
 static ngx_int_t ngx_http_s3_cache_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_s3_cache_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -33,6 +35,14 @@ static ngx_conf_enum_t  ngx_http_s3_cache_freshness[] = {
 /* identities come with an issue of their own; "off" is said, not implied */
 static ngx_conf_enum_t  ngx_http_s3_cache_auth[] = {
     { ngx_string("off"), 0 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_s3_cache_io[] = {
+    { ngx_string("auto"), NGX_HTTP_S3_CACHE_IO_AUTO },
+    { ngx_string("io_uring"), NGX_HTTP_S3_CACHE_IO_URING },
+    { ngx_string("threads"), NGX_HTTP_S3_CACHE_IO_THREADS },
     { ngx_null_string, 0 }
 };
 
@@ -55,6 +65,20 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("s3_cache_store"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_s3_cache_store_set,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_io"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_s3_cache_main_conf_t, io),
+      ngx_http_s3_cache_io },
 
     { ngx_string("s3_cache"),
       ANYWHERE|NGX_CONF_TAKE1,
@@ -247,7 +271,7 @@ static ngx_http_module_t  ngx_http_s3_cache_module_ctx = {
     NULL,                                  /* postconfiguration */
 
     ngx_http_s3_cache_create_main_conf,    /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_s3_cache_init_main_conf,      /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -292,12 +316,24 @@ ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&mcf->zones, cf->pool, 2,
                        sizeof(ngx_http_s3_cache_zone_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&mcf->stores, cf->pool, 4,
+                          sizeof(ngx_http_s3_cache_store_t *))
+           != NGX_OK)
     {
         return NULL;
     }
 
+    mcf->io = NGX_CONF_UNSET_UINT;
+
     return mcf;
+}
+
+
+static char *
+ngx_http_s3_cache_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    return ngx_http_s3_cache_store_init_conf(cf, conf);
 }
 
 
@@ -414,6 +450,8 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                            &conf->zone->name, conf->zone->fill_memory);
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_s3_cache_store_check_block(cf, conf->zone, conf->block_size);
 
     /* who asked is part of what was got: two credentials may see two worlds */
     in[0] = conf->origin->id;

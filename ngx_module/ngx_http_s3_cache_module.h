@@ -20,6 +20,7 @@
 #include "s3/s3_operation.h"
 #include "serve/plan.h"
 #include "serve/record.h"
+#include "ssd/ssd.h"
 #include "stats/stats.h"
 
 #include "ngx_http_s3_cache_origin.h"
@@ -28,6 +29,9 @@
 #define NGX_HTTP_S3_CACHE_HEADERS_MAX    100
 #define NGX_HTTP_S3_CACHE_RESTARTS_MAX   4
 #define NGX_HTTP_S3_CACHE_AHEAD_MAX      32
+#define NGX_HTTP_S3_CACHE_PIECE          S3C_SSD_FRAME_BYTES
+#define NGX_HTTP_S3_CACHE_PIECE_NONE     ((ngx_uint_t) -1)
+#define NGX_HTTP_S3_CACHE_PIECES_AHEAD   16
 #define NGX_HTTP_S3_CACHE_WINDOW         (512 * 1024)
 #define NGX_HTTP_S3_CACHE_ERROR_BODY_MAX (64 * 1024)
 #define NGX_HTTP_S3_CACHE_VALID_FOREVER  ((time_t) -1)
@@ -43,6 +47,7 @@
 #define NGX_HTTP_S3_CACHE_FILL_TIMEOUT      7
 #define NGX_HTTP_S3_CACHE_FILL_BROKEN       8    /* cut or malformed */
 #define NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR 9    /* 5xx to a block */
+#define NGX_HTTP_S3_CACHE_FILL_FLASH        10   /* not to be had there */
 
 
 typedef struct ngx_http_s3_cache_zone_s   ngx_http_s3_cache_zone_t;
@@ -62,6 +67,15 @@ typedef enum {
 } ngx_http_s3_cache_result_e;
 
 
+/* Where the answer's body came from. */
+typedef enum {
+    NGX_HTTP_S3_CACHE_TIER_NONE = 0,
+    NGX_HTTP_S3_CACHE_TIER_RAM,
+    NGX_HTTP_S3_CACHE_TIER_FLASH,
+    NGX_HTTP_S3_CACHE_TIER_ORIGIN
+} ngx_http_s3_cache_tier_e;
+
+
 /* The shared memory of a zone: outlives cycles, counted by them. */
 typedef struct {
     ngx_uint_t                  refs;
@@ -72,6 +86,11 @@ typedef struct {
     uint32_t                    n_slots;
     s3c_ram_policy_t            policy;
     int                        *efds;          /* n_slots eventfds */
+
+    /* the flash tier; no stores: none of it */
+    ngx_uint_t                  nstores;
+    int                         fds[S3C_SSD_STORES_MAX];
+    s3c_region_t                ssd_region;
 } ngx_http_s3_cache_shared_t;
 
 
@@ -84,9 +103,12 @@ struct ngx_http_s3_cache_zone_s {
     ngx_shm_zone_t             *shm_zone;
     ngx_pool_t                 *pool;          /* of the cycle */
     ngx_http_s3_cache_shared_t *shared;
+    ngx_array_t                *stores;        /* ngx_http_s3_cache_store_t *,
+                                                  or NULL */
 
     /* of this worker */
     s3c_ram_t                  *ram;           /* NULL: does without */
+    s3c_ssd_t                  *ssd;           /* NULL: does without */
     const uint8_t              *secret;
     s3c_stats_t                 stats;
     ngx_connection_t           *wake_connection;
@@ -100,6 +122,9 @@ struct ngx_http_s3_cache_zone_s {
 
 typedef struct {
     ngx_array_t                 zones;         /* ngx_http_s3_cache_zone_t * */
+    ngx_array_t                 stores;        /* ngx_http_s3_cache_store_t *,
+                                                  of all zones */
+    ngx_uint_t                  io;            /* ngx_http_s3_cache_io_e */
 } ngx_http_s3_cache_main_conf_t;
 
 
@@ -176,6 +201,8 @@ struct ngx_http_s3_cache_ctx_s {
     uint64_t                    pos;           /* next body byte to send */
     s3c_ram_pin_t               block_pin;     /* of the block being sent */
     uint64_t                    block;
+    ngx_uint_t                  piece;         /* of it, or PIECE_NONE */
+    ngx_uint_t                  skew;          /* the first is shorter by it */
     uint64_t                    ahead_to;      /* blocks below were asked for */
     ngx_http_s3_cache_link_t   *links;         /* of the window being sent */
     ngx_uint_t                  nlinks;
@@ -184,6 +211,7 @@ struct ngx_http_s3_cache_ctx_s {
     const char                 *bypass;        /* and why; a constant word */
     uint64_t                    begun_us;
     ngx_http_s3_cache_result_e  result;
+    ngx_uint_t                  tier;          /* ngx_http_s3_cache_tier_e */
     ngx_uint_t                  restarts;
     uint32_t                    bucket;        /* of the stats */
     u_char                      request_id[NGX_HTTP_S3_CACHE_REQUEST_ID];
@@ -198,6 +226,7 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    checked:1;     /* strict: has been validated */
     unsigned                    sending:1;     /* the head has been sent */
     unsigned                    retried:1;     /* a block failed once */
+    unsigned                    flash_off:1;   /* it failed this request */
     unsigned                    counted:1;
 };
 
@@ -208,6 +237,8 @@ extern ngx_module_t  ngx_http_s3_cache_module;
 /* conf */
 char *ngx_http_s3_cache_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_http_s3_cache_zone_t *ngx_http_s3_cache_conf_zone_find(
+    ngx_http_s3_cache_main_conf_t *mcf, ngx_str_t *name);
 char *ngx_http_s3_cache_conf_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_s3_cache_conf_domain(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -231,8 +262,14 @@ s3c_status_t ngx_http_s3_cache_watch(ngx_http_s3_cache_zone_t *zone,
     const s3c_ram_pin_t *pin, ngx_http_s3_cache_watch_t *watch);
 void ngx_http_s3_cache_unwatch(ngx_http_s3_cache_watch_t *watch);
 
-#define ngx_http_s3_cache_now()  ((uint64_t) ngx_current_msec)
+/* Monotonic; begins high, so that what was before this boot has a time, too. */
+#define ngx_http_s3_cache_now()                                               \
+    ((1ull << 40) + (uint64_t) ngx_current_msec)
 uint64_t ngx_http_s3_cache_usec(void);
+
+/* store: after s3c_ssd_read(), put() or drop() of zone->ssd, in this turn of
+ * the event loop; what they queued is sent at its end. NULL ssd: no-op. */
+void ngx_http_s3_cache_store_kick(ngx_http_s3_cache_zone_t *zone);
 
 /* request */
 ngx_int_t ngx_http_s3_cache_handler(ngx_http_request_t *r);
@@ -287,6 +324,11 @@ ngx_int_t ngx_http_s3_cache_await_write(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_event_handler_pt handler);
 ngx_int_t ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx,
     ngx_chain_t *chain, ngx_http_event_handler_pt handler);
+
+/* block: which entry holds the byte at ctx->pos: `off` in it, up to `end`.
+ * DECLINED: there is no memory for it. */
+ngx_int_t ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_ram_pin_t **pin, uint64_t *off, uint64_t *end);
 
 /* send */
 ngx_int_t ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx);

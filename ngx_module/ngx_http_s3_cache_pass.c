@@ -45,6 +45,7 @@ ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx, const char *reason)
 {
     ctx->bypass = reason;
     ctx->result = NGX_HTTP_S3_CACHE_BYPASS;
+    ctx->tier = NGX_HTTP_S3_CACHE_TIER_ORIGIN;
 
     return ngx_http_s3_cache_pass_start(ctx, 0);
 }

@@ -52,13 +52,19 @@ ngx_http_s3_cache_reply(ngx_http_s3_cache_ctx_t *ctx)
 
     ctx->result = ctx->stale ? NGX_HTTP_S3_CACHE_STALE
                   : ctx->led ? NGX_HTTP_S3_CACHE_MISS
-                  : ctx->followed ? NGX_HTTP_S3_CACHE_SHARED
+                  : (ctx->followed && !(ctx->view.flags & S3C_RECORD_STORED))
+                    ? NGX_HTTP_S3_CACHE_SHARED
                   : ctx->revalidated ? NGX_HTTP_S3_CACHE_REVALIDATED
                   : NGX_HTTP_S3_CACHE_HIT;
 
     if (ctx->reply.error != S3C_ERR_NONE) {
         return ngx_http_s3_cache_send_error(ctx, ctx->reply.error, NULL);
     }
+
+    ctx->tier = ctx->led ? NGX_HTTP_S3_CACHE_TIER_ORIGIN
+                : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
+                  ? NGX_HTTP_S3_CACHE_TIER_FLASH
+                : NGX_HTTP_S3_CACHE_TIER_RAM;
 
     ctx->pos = ctx->reply.first;
     ctx->ahead_to = 0;

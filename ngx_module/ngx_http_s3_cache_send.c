@@ -13,11 +13,6 @@
 #define TURN   4       /* windows in one go, then others have their turn */
 
 
-static ngx_int_t ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_ram_pin_t **pin, uint64_t *off, uint64_t *end);
-static ngx_int_t ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx,
-    uint64_t block);
-static void ngx_http_s3_cache_ahead(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
     uint32_t reason);
 static ngx_int_t ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx,
@@ -46,9 +41,9 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
 
     for ( ;; ) {
 
-        rc = ngx_http_s3_cache_source(ctx, &pin, &off, &end);
-        if (rc != NGX_OK) {
-            return rc;
+        if (ngx_http_s3_cache_source(ctx, &pin, &off, &end) != NGX_OK) {
+            return ngx_http_s3_cache_source_failed(ctx,
+                                               NGX_HTTP_S3_CACHE_FILL_ROOM);
         }
 
         s3c_ram_view(ctx->zone->ram, pin, &fill);
@@ -115,153 +110,6 @@ ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
-/* Which entry holds the byte at ctx->pos: `off` in it, up to `end`. */
-
-static ngx_int_t
-ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t **pin,
-    uint64_t *off, uint64_t *end)
-{
-    size_t     block_size;
-    uint64_t   block;
-    ngx_int_t  rc;
-
-    if (ctx->view.flags & S3C_RECORD_INLINE) {
-        *pin = &ctx->pin;
-        *off = ctx->view.head_bytes + ctx->pos;
-        *end = ctx->view.head_bytes + ctx->reply.last + 1;
-        return NGX_OK;
-    }
-
-    block_size = ctx->conf->block_size;
-    block = ctx->pos / block_size;
-
-    if (!s3c_ram_pinned(&ctx->block_pin) || ctx->block != block) {
-        rc = ngx_http_s3_cache_block_pin(ctx, block);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    *pin = &ctx->block_pin;
-    *off = ctx->pos % block_size;
-    *end = ngx_min(block_size, ctx->reply.last + 1 - block * block_size);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
-{
-    s3c_ram_t      *ram;
-    s3c_status_t    st;
-    s3c_hash128_t   key;
-
-    ram = ctx->zone->ram;
-
-    if (s3c_ram_pinned(&ctx->block_pin)) {
-        s3c_ram_unpin(ram, &ctx->block_pin);
-    }
-
-    ctx->block = block;
-
-    key = s3c_key_block(ctx->zone->secret, ctx->object, ctx->view.generation,
-                        block, ctx->conf->block_size);
-
-    st = s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &ctx->block_pin);
-
-    if (st == S3C_MISS) {
-        st = s3c_ram_fill_begin(ram, key, ngx_http_s3_cache_now(),
-                                &ctx->block_pin);
-
-        if (st == S3C_OK) {
-            ctx->led = 1;
-
-            if (!ctx->sending) {
-                ctx->result = NGX_HTTP_S3_CACHE_MISS;
-            }
-
-            (void) ngx_http_s3_cache_fill_block(ctx, &ctx->block_pin, block);
-        }
-    }
-
-    if (st == S3C_AGAIN && !ctx->led) {
-        ctx->followed = 1;
-
-        if (!ctx->sending && ctx->result == NGX_HTTP_S3_CACHE_HIT) {
-            ctx->result = NGX_HTTP_S3_CACHE_SHARED;
-        }
-    }
-
-    if (!s3c_ram_pinned(&ctx->block_pin)) {
-        return ngx_http_s3_cache_source_failed(ctx,
-                                               NGX_HTTP_S3_CACHE_FILL_ROOM);
-    }
-
-    ngx_http_s3_cache_ahead(ctx);
-
-    return NGX_OK;
-}
-
-
-/* Blocks that this reader will want are asked for while it reads. */
-
-static void
-ngx_http_s3_cache_ahead(ngx_http_s3_cache_ctx_t *ctx)
-{
-    uint64_t        block, last;
-    s3c_ram_t      *ram;
-    s3c_hash128_t   key;
-    s3c_ram_pin_t   pin;
-
-    ram = ctx->zone->ram;
-
-    last = ngx_min(ctx->reply.last / ctx->conf->block_size,
-                   ctx->block + ctx->conf->read_ahead - 1);
-
-    for (block = ngx_max(ctx->block + 1, ctx->ahead_to);
-         block <= last;
-         block++)
-    {
-        ngx_memzero(&pin, sizeof(s3c_ram_pin_t));
-
-        key = s3c_key_block(ctx->zone->secret, ctx->object,
-                            ctx->view.generation, block,
-                            ctx->conf->block_size);
-
-        switch (s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &pin)) {
-
-        case S3C_MISS:
-            switch (s3c_ram_fill_begin(ram, key, ngx_http_s3_cache_now(),
-                                       &pin))
-            {
-            case S3C_OK:
-                (void) ngx_http_s3_cache_fill_block(ctx, &pin, block);
-                break;
-
-            case S3C_AGAIN:
-            case S3C_EXISTS:
-                break;
-
-            default:
-                return;      /* enough is under way */
-            }
-            break;
-
-        case S3C_OK:
-        case S3C_AGAIN:
-            break;
-
-        default:
-            return;
-        }
-
-        s3c_ram_unpin(ram, &pin);
-        ctx->ahead_to = block + 1;
-    }
-}
-
-
 static ngx_int_t
 ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
     uint32_t reason)
@@ -275,6 +123,13 @@ ngx_http_s3_cache_source_failed(ngx_http_s3_cache_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "s3_cache: the object changed while it was being sent");
         return NGX_ERROR;
+    }
+
+    if (reason == NGX_HTTP_S3_CACHE_FILL_FLASH && !ctx->flash_off) {
+        /* the same bytes from the origin */
+        ctx->flash_off = 1;
+        s3c_ram_unpin(ctx->zone->ram, &ctx->block_pin);
+        return ngx_http_s3_cache_send_body(ctx);
     }
 
     if (!(ctx->view.flags & S3C_RECORD_INLINE) && !ctx->retried
@@ -361,7 +216,11 @@ ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx, size_t bytes)
 
     ctx->pos += bytes;
 
-    s3c_stats_add(stats, ctx->led ? S3C_STAT_SENT_ORIGIN : S3C_STAT_SENT_RAM,
+    s3c_stats_add(stats,
+                  ctx->led ? S3C_STAT_SENT_ORIGIN
+                  : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
+                    ? S3C_STAT_SENT_FLASH
+                  : S3C_STAT_SENT_RAM,
                   bytes);
     s3c_stats_bucket_add(stats, ctx->bucket,
                          ctx->led ? S3C_BSTAT_MISS_BYTES : S3C_BSTAT_HIT_BYTES,

@@ -15,6 +15,7 @@ typedef enum {
 } ngx_http_s3_cache_var_e;
 
 
+static s3c_slice_t ngx_http_s3_cache_tier_name(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -59,6 +60,37 @@ ngx_http_s3_cache_add_variables(ngx_conf_t *cf)
 }
 
 
+/* Where the answer came from, or the first of it that was not in memory. */
+
+static s3c_slice_t
+ngx_http_s3_cache_tier_name(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (ctx->pass != NULL) {
+        return S3C_SLICE("pass");
+    }
+
+    if (ctx->result >= NGX_HTTP_S3_CACHE_BYPASS) {
+        return S3C_SLICE_NONE;
+    }
+
+    switch (ctx->tier) {
+
+    case NGX_HTTP_S3_CACHE_TIER_RAM:
+        return S3C_SLICE("ram");
+
+    case NGX_HTTP_S3_CACHE_TIER_FLASH:
+        return S3C_SLICE("flash");
+
+    case NGX_HTTP_S3_CACHE_TIER_ORIGIN:
+        return S3C_SLICE("origin");
+
+    default:
+        return ctx->result == NGX_HTTP_S3_CACHE_MISS ? S3C_SLICE("origin")
+                                                     : S3C_SLICE("ram");
+    }
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
@@ -90,10 +122,7 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
         break;
 
     case VAR_TIER:
-        s = ctx->pass ? S3C_SLICE("pass")
-            : ctx->result == NGX_HTTP_S3_CACHE_MISS ? S3C_SLICE("origin")
-            : ctx->result < NGX_HTTP_S3_CACHE_BYPASS ? S3C_SLICE("ram")
-            : S3C_SLICE_NONE;
+        s = ngx_http_s3_cache_tier_name(ctx);
         break;
 
     case VAR_BUCKET:

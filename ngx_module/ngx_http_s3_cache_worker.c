@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_store.h"
 
 
 #define SWEEP_MSEC   300
@@ -48,6 +49,10 @@ ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle)
         if (ngx_http_s3_cache_worker_join(cycle, zones[i]) != NGX_OK) {
             return NGX_ERROR;
         }
+    }
+
+    if (ngx_http_s3_cache_ring_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_http_s3_cache_origin_init_worker(cycle);
@@ -169,6 +174,7 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_s3_cache_ring_exit(cycle);
     ngx_http_s3_cache_origin_exit_worker(cycle);
 
     zones = mcf->zones.elts;

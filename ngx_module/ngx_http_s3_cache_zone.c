@@ -10,10 +10,9 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_status.h"
+#include "ngx_http_s3_cache_store.h"
 
 #include <sys/eventfd.h>
-
-#include "base/digest.h"
 
 
 #define SLOTS_MIN  16
@@ -22,7 +21,8 @@
 static ngx_http_s3_cache_shared_t *ngx_http_s3_cache_zone_create(
     ngx_http_s3_cache_zone_t *zone, ngx_log_t *log);
 static ngx_int_t ngx_http_s3_cache_zone_format(ngx_http_s3_cache_zone_t *zone,
-    ngx_http_s3_cache_shared_t *sh, ngx_log_t *log);
+    ngx_http_s3_cache_shared_t *sh,
+    const uint8_t secret[S3C_HASH_SECRET_BYTES], ngx_log_t *log);
 static ngx_int_t ngx_http_s3_cache_zone_hold(
     ngx_http_s3_cache_zone_t *zone, ngx_http_s3_cache_shared_t *sh);
 static void ngx_http_s3_cache_zone_unref(void *data);
@@ -64,7 +64,8 @@ ngx_http_s3_cache_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     if (old != NULL && old->shared != NULL
         && old->size == zone->size && old->policy == zone->policy
         && old->fills == zone->fills
-        && old->fill_memory == zone->fill_memory)
+        && old->fill_memory == zone->fill_memory
+        && ngx_http_s3_cache_store_same(zone, old))
     {
         return ngx_http_s3_cache_zone_hold(zone, old->shared);
     }
@@ -137,6 +138,8 @@ ngx_http_s3_cache_zone_destroy(ngx_http_s3_cache_shared_t *sh)
         ngx_free(sh->efds);
     }
 
+    ngx_http_s3_cache_store_close(sh);
+
     if (sh->region.addr != NULL) {
         s3c_region_unmap(&sh->region);
     }
@@ -148,6 +151,7 @@ ngx_http_s3_cache_zone_destroy(ngx_http_s3_cache_shared_t *sh)
 static ngx_http_s3_cache_shared_t *
 ngx_http_s3_cache_zone_create(ngx_http_s3_cache_zone_t *zone, ngx_log_t *log)
 {
+    uint8_t                      secret[S3C_HASH_SECRET_BYTES];
     uint32_t                     i;
     ngx_http_s3_cache_shared_t  *sh;
 
@@ -188,7 +192,11 @@ ngx_http_s3_cache_zone_create(ngx_http_s3_cache_zone_t *zone, ngx_log_t *log)
         goto failed;
     }
 
-    if (ngx_http_s3_cache_zone_format(zone, sh, log) != NGX_OK) {
+    /* both tiers know an object by one key, so what is on flash decides */
+
+    if (ngx_http_s3_cache_store_open(zone, sh, secret, log) != NGX_OK
+        || ngx_http_s3_cache_zone_format(zone, sh, secret, log) != NGX_OK)
+    {
         goto failed;
     }
 
@@ -210,7 +218,8 @@ failed:
 
 static ngx_int_t
 ngx_http_s3_cache_zone_format(ngx_http_s3_cache_zone_t *zone,
-    ngx_http_s3_cache_shared_t *sh, ngx_log_t *log)
+    ngx_http_s3_cache_shared_t *sh,
+    const uint8_t secret[S3C_HASH_SECRET_BYTES], ngx_log_t *log)
 {
     size_t          stats_bytes;
     s3c_status_t    st;
@@ -242,12 +251,7 @@ ngx_http_s3_cache_zone_format(ngx_http_s3_cache_zone_t *zone,
         }
     }
 
-    if (s3c_random(conf.secret, sizeof(conf.secret)) != S3C_OK) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "no random bytes for s3_cache_zone \"%V\"",
-                      &zone->name);
-        return NGX_ERROR;
-    }
+    ngx_memcpy(conf.secret, secret, sizeof(conf.secret));
 
     s3c_stats_format(sh->stats, sh->n_slots);
 
@@ -290,6 +294,8 @@ ngx_http_s3_cache_zones_view(ngx_http_request_t *r, s3c_stats_zone_t *zones,
             zones[i].stats = &zone->stats;
             s3c_ram_usage(zone->ram, &zones[i].usage);
         }
+
+        ngx_http_s3_cache_ring_view(r->pool, zone, &zones[i]);
     }
 
     return i;

@@ -34,7 +34,7 @@ try:
     import botocore.exceptions
     from lib import nginx as nginx_lib
     from lib import rgw as rgw_lib
-    from lib import s3client
+    from lib import s3client, wait
 except ImportError as error:
     sys.exit(f'{error}: run "make deps"')
 
@@ -157,7 +157,14 @@ def show(origin, nginx, samples):
             f'{megabytes / seconds:8.0f}{worked / seconds:12.0%}{hits:>8}')
 
     row('origin', samples.read(straight))
-    for title in ('through nginx, first time', 'through nginx, second time'):
+    for title in ('through nginx, first time', 'through nginx, second time',
+                  'after a restart, from flash'):
+        if 'flash' in title:
+            # memory is empty then; what was written is there
+            nginx.quit()
+            nginx.start()
+            wait.until(lambda: nginx.zone()['stores'][0]['state'] == 'serving',
+                       'the store is not in service', 60)
         before = nginx.zone()
         took = samples.read(cached)
         row(title, took, f'{hit_ratio(before, nginx.zone()):.1%}')
@@ -179,6 +186,9 @@ def show(origin, nginx, samples):
         f'{memory["payload_bytes"] / 1e6:.0f} MB payload of '
         f'{memory["region_bytes"] / 1e6:.0f} MB, '
         f'{memory["evictions"]} evictions')
+    flash = nginx.zone()['stores'][0]
+    say(f'flash: {flash["records"]} records, '
+        f'{flash["live_bytes"] / 1e6:.0f} MB of {flash["bytes"] / 1e6:.0f} MB')
     key = samples.small[0]
     say(f'''
 S3 endpoint   {nginx.url()}
@@ -211,7 +221,9 @@ def run(origin, folder, stop):
         nginx = nginx_lib.Nginx(
             folder, workers=min(4, os.cpu_count()),
             http=nginx_lib.s3_zone(
-                size=f'{(samples.bytes * 11 // 10 + ZONE_SPARE) >> 20}m'),
+                size=f'{(samples.bytes * 11 // 10 + ZONE_SPARE) >> 20}m')
+            + nginx_lib.s3_store(
+                size=f'{(samples.bytes * 3 // 2 + ZONE_SPARE) >> 20}m'),
             server=nginx_lib.s3_location(
                 origin.url, origin.access_key, origin.secret_key,
                 origin.region, valid='200 206 1h'))

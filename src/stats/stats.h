@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "base/writer.h"
 #include "ram/ram.h"
+#include "ssd/ssd.h"
 #include "stats/stats_table.h"
 
 #define S3C_STATS_BUCKETS_MAX   64     /* index 0 is "other" */
@@ -73,6 +74,16 @@ uint64_t s3c_hist_bound_usec(uint32_t place);
 uint64_t s3c_hist_quantile_usec(const s3c_hist_sums_t *sums,
     uint32_t percent);
 
+typedef struct {
+    s3c_slice_t      path;
+    s3c_ssd_usage_t  usage;
+} s3c_stats_store_t;
+
+typedef struct {
+    uint64_t  index_bytes;
+    uint64_t  memory_bytes;
+} s3c_stats_flash_t;
+
 /* What the printers print of one zone. They take all zones at once, since a
  * Prometheus family must stand together. `stats` may be NULL: zeros. */
 typedef struct {
@@ -80,6 +91,10 @@ typedef struct {
     const s3c_stats_t      *stats;
     s3c_ram_usage_t         usage;
     s3c_slice_t             policy;    /* "s3fifo", "lru" */
+    s3c_slice_t             io;        /* "io_uring", "threads", "none" */
+    s3c_stats_flash_t       flash;
+    const s3c_stats_store_t  *stores;
+    unsigned                n_stores;
 } s3c_stats_zone_t;
 
 void s3c_stats_print_json(s3c_writer_t *w, const s3c_stats_zone_t *zones,

@@ -136,6 +136,47 @@ json_buckets(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 }
 
 
+/* One value is computed: it stands behind the last of its object. */
+static void
+json_stores(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    const s3c_stats_rows_t  *rows = &s3c_stats_store_rows;
+
+    s3c_write_byte(w, '[');
+
+    for (unsigned i = 0; i < zone->n_stores; i++) {
+        const s3c_stats_store_t  *store = &zone->stores[i];
+        const char               *state;
+        json_object_t             o = { w, "" };
+
+        if (i > 0) {
+            s3c_write_byte(w, ',');
+        }
+
+        state = s3c_ssd_state_name(store->usage.state);
+
+        json_key(&o, "path");
+        json_string(w, store->path);
+        json_key(&o, "state");
+        json_string(w, s3c_slice(state, strlen(state)));
+
+        for (size_t k = 0; k < rows->n; k++) {
+            json_key(&o, rows->rows[k].path);
+            s3c_write_u64(w, rows->value(zone, i, rows->rows[k].at));
+
+            if (rows->rows[k].at == offsetof(s3c_ssd_usage_t, n_denied)) {
+                json_key(&o, "writes.amplification");
+                s3c_stats_write_amplification(w, &store->usage);
+            }
+        }
+
+        json_end(&o);
+    }
+
+    s3c_write_byte(w, ']');
+}
+
+
 static void
 json_latency(s3c_writer_t *w, const s3c_hist_sums_t *sums)
 {
@@ -211,6 +252,12 @@ json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 
     json_rows(&o, &s3c_stats_counter_rows, zone, 0);
     json_rows(&o, &s3c_stats_usage_rows, zone, 0);
+
+    json_key(&o, "flash.io");
+    json_string(w, zone->io);
+    json_rows(&o, &s3c_stats_flash_rows, zone, 0);
+    json_key(&o, "stores");
+    json_stores(w, zone);
 
     json_key(&o, "buckets");
     json_buckets(w, zone);

@@ -11,6 +11,7 @@ typedef struct {
     s3c_slice_t  labels;       /* those of the row */
     s3c_slice_t  zone;
     s3c_slice_t  bucket;       /* data is NULL: no such label */
+    s3c_slice_t  store;        /* the same */
 } prom_sample_t;
 
 
@@ -61,6 +62,11 @@ prom_sample(s3c_writer_t *w, const prom_sample_t *s, const char *suffix,
     if (s->bucket.data != NULL) {
         s3c_write_lit(w, ",bucket=");
         prom_label_value(w, s->bucket);
+    }
+
+    if (s->store.data != NULL) {
+        s3c_write_lit(w, ",store=");
+        prom_label_value(w, s->store);
     }
 
     if (s->labels.len > 0) {
@@ -137,15 +143,29 @@ prom_row(s3c_writer_t *w, const s3c_stats_rows_t *rows,
         return;
     }
 
-    n = rows->bucketed ? S3C_STATS_BUCKETS_MAX : 1;
+    n = rows->per == S3C_STATS_PER_BUCKET ? S3C_STATS_BUCKETS_MAX
+        : rows->per == S3C_STATS_PER_STORE ? zone->n_stores : 1;
 
     for (i = 0; i < n; i++) {
-        if (rows->bucketed) {
+        if (rows->per == S3C_STATS_PER_STORE) {
+            s.store = zone->stores[i].path;
+
+        } else if (rows->per == S3C_STATS_PER_BUCKET) {
             s.bucket = s3c_stats_zone_bucket(zone, i, buf);
 
             if (s.bucket.len == 0) {
                 continue;
             }
+        }
+
+        if (rows->per == S3C_STATS_PER_STORE
+            && row->at == offsetof(s3c_ssd_usage_t, recovery_ms))
+        {
+            prom_sample(w, &s, "", NULL);
+            s3c_stats_write_seconds(w,
+                                    rows->value(zone, i, row->at) * 1000);
+            s3c_write_byte(w, '\n');
+            continue;
         }
 
         prom_value(w, &s, "", NULL, rows->value(zone, i, row->at));
@@ -215,12 +235,82 @@ prom_rows(s3c_writer_t *w, const s3c_stats_rows_t *rows,
 }
 
 
+static void
+prom_store_head(s3c_writer_t *w, const char *family, const char *help)
+{
+    s3c_write_lit(w, "# HELP ");
+    s3c_write_str(w, family);
+    s3c_write_byte(w, ' ');
+    s3c_write_str(w, help);
+    s3c_write_lit(w, "\n# TYPE ");
+    s3c_write_str(w, family);
+    s3c_write_lit(w, " gauge\n");
+}
+
+
+/* What is no number of s3c_ssd_usage_t; the families of s3c_stats_computed. */
+static void
+prom_stores(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
+{
+    static const s3c_slice_t  states[] = {
+        [S3C_SSD_WAITING] = S3C_SLICE("state=\"waiting\""),
+        [S3C_SSD_RECOVERING] = S3C_SLICE("state=\"recovering\""),
+        [S3C_SSD_SERVING] = S3C_SLICE("state=\"serving\""),
+        [S3C_SSD_FAILED] = S3C_SLICE("state=\"failed\"")
+    };
+
+    for (size_t f = 0; s3c_stats_computed[f].family != NULL; f++) {
+        const char  *family = s3c_stats_computed[f].family;
+
+        prom_store_head(w, family, s3c_stats_computed[f].help);
+
+        for (unsigned z = 0; z < n_zones; z++) {
+            for (unsigned i = 0; i < zones[z].n_stores; i++) {
+                const s3c_ssd_usage_t  *u = &zones[z].stores[i].usage;
+                prom_sample_t           s = {
+                    .family = s3c_slice(family, strlen(family)),
+                    .zone = zones[z].name,
+                    .store = zones[z].stores[i].path
+                };
+
+                switch (s3c_stats_computed[f].what) {
+
+                case S3C_STATS_UP:
+                    prom_value(w, &s, "", NULL,
+                               u->state == S3C_SSD_SERVING
+                               || u->state == S3C_SSD_RECOVERING);
+                    break;
+
+                case S3C_STATS_STATE:
+                    for (size_t k = 0; k < sizeof(states) / sizeof(states[0]);
+                         k++)
+                    {
+                        s.labels = states[k];
+                        prom_value(w, &s, "", NULL, u->state == k);
+                    }
+                    break;
+
+                case S3C_STATS_AMPLIFICATION:
+                    prom_sample(w, &s, "", NULL);
+                    s3c_stats_write_amplification(w, u);
+                    s3c_write_byte(w, '\n');
+                    break;
+                }
+            }
+        }
+    }
+}
+
+
 void
 s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     unsigned n_zones)
 {
     prom_rows(w, &s3c_stats_counter_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_usage_rows, zones, n_zones);
+    prom_rows(w, &s3c_stats_flash_rows, zones, n_zones);
+    prom_rows(w, &s3c_stats_store_rows, zones, n_zones);
+    prom_stores(w, zones, n_zones);
     prom_rows(w, &s3c_stats_bucket_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_hist_rows, zones, n_zones);
 }

@@ -30,6 +30,29 @@ rows_usage(const s3c_stats_zone_t *zone, uint32_t bucket, size_t at)
 
 
 static uint64_t
+rows_flash(const s3c_stats_zone_t *zone, uint32_t nth, size_t at)
+{
+    uint64_t  v;
+
+    (void) nth;
+    memcpy(&v, (const uint8_t *) &zone->flash + at, sizeof(v));
+
+    return v;
+}
+
+
+static uint64_t
+rows_store(const s3c_stats_zone_t *zone, uint32_t store, size_t at)
+{
+    uint64_t  v;
+
+    memcpy(&v, (const uint8_t *) &zone->stores[store].usage + at, sizeof(v));
+
+    return v;
+}
+
+
+static uint64_t
 rows_bucket(const s3c_stats_zone_t *zone, uint32_t bucket, size_t at)
 {
     if (zone->stats == NULL) {
@@ -50,6 +73,20 @@ static const s3c_stats_row_t  usage_rows[] = {
 #define X(word, name, path, help)                                             \
     { name, path, help, offsetof(s3c_ram_usage_t, word) },
     S3C_STATS_USAGE(X)
+#undef X
+};
+
+static const s3c_stats_row_t  flash_rows[] = {
+#define X(word, name, path, help)                                             \
+    { name, path, help, offsetof(s3c_stats_flash_t, word) },
+    S3C_STATS_FLASH(X)
+#undef X
+};
+
+static const s3c_stats_row_t  store_rows[] = {
+#define X(word, name, path, help)                                             \
+    { name, path, help, offsetof(s3c_ssd_usage_t, word) },
+    S3C_STATS_STORE(X)
 #undef X
 };
 
@@ -75,21 +112,49 @@ S3C_STATS_USAGE(X)
 static_assert(sizeof(s3c_ram_usage_t) == 8 * ROWS_N(usage_rows),
               "every field of the usage is a row");
 
+#define X(word, name, path, help)                                             \
+    static_assert(sizeof(((s3c_ssd_usage_t *) 0)->word) == 8, "a counter");
+S3C_STATS_STORE(X)
+#undef X
+
+static_assert(sizeof(s3c_ssd_usage_t) == 8 + 8 * ROWS_N(store_rows),
+              "every field of a store's usage but its state is a row");
+
 
 const s3c_stats_rows_t  s3c_stats_counter_rows = {
-    counter_rows, ROWS_N(counter_rows), rows_counter, false
+    counter_rows, ROWS_N(counter_rows), rows_counter, S3C_STATS_PER_ZONE
 };
 
 const s3c_stats_rows_t  s3c_stats_usage_rows = {
-    usage_rows, ROWS_N(usage_rows), rows_usage, false
+    usage_rows, ROWS_N(usage_rows), rows_usage, S3C_STATS_PER_ZONE
+};
+
+const s3c_stats_rows_t  s3c_stats_flash_rows = {
+    flash_rows, ROWS_N(flash_rows), rows_flash, S3C_STATS_PER_ZONE
+};
+
+const s3c_stats_rows_t  s3c_stats_store_rows = {
+    store_rows, ROWS_N(store_rows), rows_store, S3C_STATS_PER_STORE
 };
 
 const s3c_stats_rows_t  s3c_stats_bucket_rows = {
-    bucket_rows, ROWS_N(bucket_rows), rows_bucket, true
+    bucket_rows, ROWS_N(bucket_rows), rows_bucket, S3C_STATS_PER_BUCKET
 };
 
 const s3c_stats_rows_t  s3c_stats_hist_rows = {
-    hist_rows, ROWS_N(hist_rows), NULL, false
+    hist_rows, ROWS_N(hist_rows), NULL, S3C_STATS_PER_ZONE
+};
+
+
+const s3c_stats_family_t  s3c_stats_computed[] = {
+    { "s3_cache_store_up", "1 while the store reads and writes",
+      S3C_STATS_UP },
+    { "s3_cache_store_state", "1 for the state that the store is in",
+      S3C_STATS_STATE },
+    { "s3_cache_store_write_amplification",
+      "Bytes written to the device for each byte of payload",
+      S3C_STATS_AMPLIFICATION },
+    { NULL, NULL, S3C_STATS_UP }
 };
 
 
@@ -203,6 +268,20 @@ s3c_stats_text_next(s3c_slice_t *s)
     s->len -= n ? n : 1;
 
     return c;
+}
+
+
+void
+s3c_stats_write_amplification(s3c_writer_t *w, const s3c_ssd_usage_t *usage)
+{
+    uint64_t  parts = 1000;
+
+    if (usage->put_bytes > 0) {
+        parts = (uint64_t) ((double) usage->written_bytes * 1000
+                            / (double) usage->put_bytes);
+    }
+
+    s3c_stats_write_seconds(w, parts * 1000);
 }
 
 

@@ -12,23 +12,49 @@ typedef struct {
     const char  *name;      /* family, or family{label="value"} */
     const char  *path;      /* of the JSON value, words joined by dots */
     const char  *help;
-    size_t       at;        /* enum value, or offset in s3c_ram_usage_t */
+    size_t       at;        /* enum value, or offset in the struct that the
+                               table is of */
 } s3c_stats_row_t;
 
+/* What a table's rows are once each of. */
+typedef enum {
+    S3C_STATS_PER_ZONE = 0,
+    S3C_STATS_PER_BUCKET,
+    S3C_STATS_PER_STORE
+} s3c_stats_per_t;
+
+/* nth: the number of the bucket or store. */
 typedef uint64_t (*s3c_stats_value_pt)(const s3c_stats_zone_t *zone,
-    uint32_t bucket, size_t at);
+    uint32_t nth, size_t at);
 
 typedef struct {
     const s3c_stats_row_t  *rows;
     size_t                  n;
     s3c_stats_value_pt      value;      /* NULL: histograms */
-    bool                    bucketed;   /* every row once per bucket */
+    s3c_stats_per_t         per;
 } s3c_stats_rows_t;
 
 extern const s3c_stats_rows_t  s3c_stats_counter_rows;
 extern const s3c_stats_rows_t  s3c_stats_usage_rows;
+extern const s3c_stats_rows_t  s3c_stats_flash_rows;
+extern const s3c_stats_rows_t  s3c_stats_store_rows;
 extern const s3c_stats_rows_t  s3c_stats_bucket_rows;
 extern const s3c_stats_rows_t  s3c_stats_hist_rows;
+
+/* Families of a store that no row holds; the last has no name. */
+typedef enum {
+    S3C_STATS_UP = 0,
+    S3C_STATS_STATE,
+    S3C_STATS_AMPLIFICATION
+} s3c_stats_computed_t;
+
+typedef struct {
+    const char            *family;
+    const char            *help;
+    s3c_stats_computed_t   what;
+} s3c_stats_family_t;
+
+extern const s3c_stats_family_t  s3c_stats_computed[];
 
 /* The part of a row's name before '{', and the labels between the braces. */
 s3c_slice_t s3c_stats_row_family(const s3c_stats_row_t *row);
@@ -45,6 +71,10 @@ void s3c_stats_zone_hist(const s3c_stats_zone_t *zone,
 /* Cuts the next character off *s and answers its bytes: always valid UTF-8,
  * U+FFFD in place of each byte that is not. s->len must not be 0. */
 s3c_slice_t s3c_stats_text_next(s3c_slice_t *s);
+/* Bytes to the device for each byte of payload, to three decimals; 1 before
+ * the first. */
+void s3c_stats_write_amplification(s3c_writer_t *w,
+    const s3c_ssd_usage_t *usage);
 /* Decimal seconds without needless zeros. */
 void s3c_stats_write_seconds(s3c_writer_t *w, uint64_t usec);
 

@@ -31,6 +31,8 @@
     X(SENT_RAM, "s3_cache_sent_bytes_total{tier=\"ram\"}",                     \
       "sent_bytes.ram",                                                        \
       "Body bytes sent to clients by the tier they came from")                 \
+    X(SENT_FLASH, "s3_cache_sent_bytes_total{tier=\"flash\"}",                 \
+      "sent_bytes.flash", "")                                                  \
     X(SENT_ORIGIN, "s3_cache_sent_bytes_total{tier=\"origin\"}",               \
       "sent_bytes.origin", "")                                                 \
     X(SENT_PASS, "s3_cache_sent_bytes_total{tier=\"pass\"}",                   \
@@ -50,6 +52,9 @@
     X(FILL_REFUSED, "s3_cache_fills_refused_total",                            \
       "fills.refused",                                                         \
       "Fills not begun for lack of memory or budget; served uncached")         \
+    X(FLASH_FALLBACK, "s3_cache_flash_fallbacks_total",                        \
+      "fills.flash_fallbacks",                                                 \
+      "Reads that flash failed and the origin answered")                       \
     X(ORIGIN_REQUESTS, "s3_cache_origin_requests_total",                       \
       "origin.requests", "HTTP requests sent to origins, retries included")    \
     X(ORIGIN_BYTES, "s3_cache_origin_received_bytes_total",                    \
@@ -118,6 +123,78 @@
     X(n_dead_worker, "s3_cache_dead_workers_total",                            \
       "memory.dead_workers", "Slots swept after their worker died")
 
+/* The word is the field of s3c_stats_flash_t. */
+#define S3C_STATS_FLASH(X)                                                     \
+    X(index_bytes, "s3_cache_flash_bytes{kind=\"index\"}",                     \
+      "flash.index_bytes", "Memory of the flash tier by what it is")           \
+    X(memory_bytes, "s3_cache_flash_bytes{kind=\"memory\"}",                   \
+      "flash.memory_bytes", "")
+
+/* Per store; the word is the field of s3c_ssd_usage_t, the path that in the
+ * store's own object. What is computed of them the printers add. */
+#define S3C_STATS_STORE(X)                                                     \
+    X(bytes, "s3_cache_store_bytes{kind=\"size\"}",                            \
+      "bytes", "Bytes of the store by what they are")                          \
+    X(live_bytes, "s3_cache_store_bytes{kind=\"live\"}",                       \
+      "live_bytes", "")                                                        \
+    X(records, "s3_cache_store_records",                                       \
+      "records", "Records that can be found")                                  \
+    X(segments, "s3_cache_store_segments{kind=\"all\"}",                       \
+      "segments", "Segments by what they are")                                 \
+    X(segments_free, "s3_cache_store_segments{kind=\"free\"}",                 \
+      "segments_free", "")                                                     \
+    X(segments_open, "s3_cache_store_segments{kind=\"open\"}",                 \
+      "segments_open", "")                                                     \
+    X(recovered_segments, "s3_cache_store_recovered_segments",                 \
+      "recovery.segments", "Segments that the last recovery has read")         \
+    X(recovered_records, "s3_cache_store_recovered_records",                   \
+      "recovery.records", "Records that the last recovery has found")          \
+    X(recovery_ms, "s3_cache_store_recovery_seconds",                     \
+      "recovery.milliseconds", "Time that the last recovery has taken")        \
+    X(n_hit, "s3_cache_store_hits_total",                                      \
+      "reads.hits", "Reads that were delivered")                               \
+    X(hit_bytes, "s3_cache_store_hit_bytes_total",                             \
+      "reads.hit_bytes", "Payload that reads have delivered")                  \
+    X(read_bytes, "s3_cache_store_device_read_bytes_total",                    \
+      "reads.device_bytes", "Bytes read from the device")                      \
+    X(reads_in_flight, "s3_cache_store_reads_in_flight",                       \
+      "reads.in_flight", "Reads that the device has not answered")             \
+    X(n_read_error, "s3_cache_store_read_errors_total",                        \
+      "reads.errors", "Reads that the device failed")                          \
+    X(n_timeout, "s3_cache_store_read_timeouts_total",                         \
+      "reads.timeouts", "Reads given up because they took too long")           \
+    X(n_corrupt, "s3_cache_store_corrupt_total",                               \
+      "reads.corrupt", "Checks of bytes from the device that failed")          \
+    X(n_put, "s3_cache_store_put_records_total",                               \
+      "writes.records", "Records taken to be written")                         \
+    X(put_bytes, "s3_cache_store_put_bytes_total",                             \
+      "writes.bytes", "Payload of the records taken")                          \
+    X(written_bytes, "s3_cache_store_device_written_bytes_total",              \
+      "writes.device_bytes", "Bytes written to the device")                    \
+    X(writes_in_flight, "s3_cache_store_writes_in_flight",                     \
+      "writes.in_flight", "Writes that the device has not answered")           \
+    X(n_write_error, "s3_cache_store_write_errors_total",                      \
+      "writes.errors", "Writes that the device failed")                        \
+    X(n_shed, "s3_cache_store_shed_total",                                     \
+      "writes.shed", "Records not taken for lack of buffers or segments")      \
+    X(n_denied, "s3_cache_store_denied_total",                                 \
+      "writes.denied", "Records not taken by budget or admission")             \
+    X(n_drop, "s3_cache_store_drops_total",                                    \
+      "drops", "Records dropped because they were invalidated or wrong")       \
+    X(n_reclaim, "s3_cache_store_reclaimed_segments_total",                    \
+      "reclaimed_segments", "Segments emptied to be written anew")             \
+    X(n_reinsert, "s3_cache_store_reinserted_total",                           \
+      "reinserted", "Records kept when their segment was emptied")             \
+    X(n_evict, "s3_cache_store_evicted_total",                                 \
+      "evicted", "Records that left with their segment")                       \
+    X(n_out_of_service, "s3_cache_store_out_of_service_total",                 \
+      "out_of_service", "Times that the store was taken out of service")       \
+    X(budget, "s3_cache_store_budget_bytes_per_second",                        \
+      "budget.bytes_per_second",                                               \
+      "Bytes that may be written a second; 0 is no limit")                     \
+    X(budget_left, "s3_cache_store_budget_left_bytes",                         \
+      "budget.left", "Bytes that may be written at once")
+
 /* Per bucket; the path is that in the bucket's own object. */
 #define S3C_STATS_BUCKET_COUNTERS(X)                                           \
     X(HITS, "s3_cache_bucket_requests_total{result=\"hit\"}",                  \
@@ -141,7 +218,11 @@
       "latency.origin_first_byte",                                             \
       "Time from a request to an origin to the head of its answer")            \
     X(FILL_TIME, "s3_cache_fill_seconds",                                      \
-      "latency.fill", "Time that a fill took")
+      "latency.fill", "Time that a fill took")                                 \
+    X(FLASH_READ, "s3_cache_flash_read_seconds",                               \
+      "latency.flash_read", "Time that a read of a record from flash took")    \
+    X(FLASH_WRITE, "s3_cache_flash_write_seconds",                             \
+      "latency.flash_write", "Time that a write of a batch to flash took")
 
 typedef enum {
 #define X(word, name, path, help)  S3C_STAT_##word,

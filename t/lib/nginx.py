@@ -16,7 +16,7 @@ import re
 import signal
 import subprocess
 
-from lib import ports, process, wait
+from lib import adopted, ports, process, wait
 
 MODULE_NAME = 'ngx_http_s3_cache_module.so'
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -166,8 +166,7 @@ class Nginx:
         for attempt in range(5):
             self.write_conf()
             with open(os.path.join(self.dir, 'stdio.log'), 'wb') as out:
-                self.child = process.start(self._args(), stdout=out,
-                                           stderr=out, env=self.env)
+                self.child = self._spawn(out)
             try:
                 wait.until(self._is_up_or_dead, self._tail, timeout_s)
             except wait.TimedOut:
@@ -183,6 +182,10 @@ class Nginx:
                 ports.release(port)
             self.ports.clear()
         return self
+
+    def _spawn(self, out):
+        return process.start(self._args(), stdout=out, stderr=out,
+                             env=self.env)
 
     def _forget_leaks(self):
         """nginx frees nothing when it refuses its configuration."""
@@ -245,6 +248,21 @@ class Nginx:
                    >= self.workers_wanted,
                    f'no worker took the place of {pid}', timeout_s)
         return pid
+
+    def kill_all(self, timeout_s=20):
+        """SIGKILL to the master and all workers: nobody cleans up. start()
+        may follow."""
+        workers = self.worker_pids(leaving=True)
+        self.killed.update(workers)
+        self._kill_all(workers)
+        wait.until(lambda: not any(map(process.is_alive, workers)),
+                   'workers outlive SIGKILL', timeout_s)
+
+    def restart(self, how='stop', **changed):
+        """An end by stop, quit or kill_all, and a start from nothing."""
+        getattr(self, how)()
+        self.pieces.update(changed)
+        return self.start()
 
     def _kill_all(self, workers):
         for pid in [self.pid] + workers:
@@ -410,10 +428,57 @@ class Nginx:
         return total
 
 
+class Upgradable(Nginx):
+    """An Nginx that can be exchanged for another binary while it runs."""
+
+    old = None                         # a master that is being replaced
+
+    def _spawn(self, out):
+        return adopted.Started(self._args(), stderr=out, env=self.env)
+
+    def start(self, timeout_s=20):
+        super().start(timeout_s)
+        self.child.let_go()
+        return self
+
+    def upgrade(self, timeout_s=20, **changed):
+        """USR2: answers when the workers of the new master accept, beside
+        those of the old one (.old), whom a QUIT would end."""
+        self.write_conf(**changed)
+        self.old = self.child
+        self.send_signal(signal.SIGUSR2)
+
+        def new_master():
+            try:
+                with open(f'{self.dir}/nginx.pid', encoding='ascii') as f:
+                    pid = int(f.read() or 0)
+            except FileNotFoundError:
+                return None
+            return pid if pid != self.old.pid else None
+
+        self.child = adopted.Adopted(
+            wait.until(new_master, self._tail, timeout_s))
+        wait.until(self._is_up_or_dead, self._tail, timeout_s)
+        assert self.child.poll() is None, self._tail()
+
+    def close(self, check=True):
+        if self.old:
+            process.stop(self.old)
+        super().close(check)
+
+
 def s3_zone(name='hot', size='64m', policy='s3fifo', **more):
     """A zone, for the http part."""
     words = [f'{key}={value}' for key, value in more.items()]
     return (f's3_cache_zone {name}:{size} policy={policy} '
+            f'{" ".join(words)};\n').replace(' ;', ';')
+
+
+def s3_store(path='@dir@/store', size='64m', zone='hot', **more):
+    """A store of a zone, for the http part."""
+    words = [f'{key}={value}' if value is not True else key
+             for key, value in more.items()]
+    return (f's3_cache_store {path} size={size} zone={zone} '
             f'{" ".join(words)};\n').replace(' ;', ';')
 
 

@@ -58,4 +58,6 @@ def reserve():
 
 
 def release(port):
-    os.close(_held.pop(port))
+    fd = _held.pop(port, None)          # None: a port that was given to us
+    if fd is not None:
+        os.close(fd)

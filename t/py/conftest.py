@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(
 
 from lib import nginx as nginx_lib            # noqa: E402
 from lib import rgw as rgw_lib                # noqa: E402
-from lib import s3client, tls, wait           # noqa: E402
+from lib import faultfs, s3client, tls, wait  # noqa: E402
 from origin.scripted_origin import ScriptedOrigin     # noqa: E402
 
 DEADLINE_S = 120
@@ -71,9 +71,9 @@ def make_nginx(tmp_path):
     is stopped and whose error log is checked at the end of the test."""
     made = []
 
-    def make(**pieces):
+    def make(kind=nginx_lib.Nginx, **pieces):
         folder = tmp_path / f'nginx{len(made)}'
-        made.append(nginx_lib.Nginx(folder, **pieces))
+        made.append(kind(folder, **pieces))
         return made[-1]
 
     yield make
@@ -85,15 +85,17 @@ def make_nginx(tmp_path):
 def make_gateway(make_nginx):
     """make_gateway(origin, location='', zone={}, http='', server='', ...):
     a started Nginx that serves `origin` (what has .url and maybe keys)
-    through a zone. At the end nothing may be held in the zone."""
+    through a zone, with stores=[{...}] for its flash tier. At the end nothing
+    may be held in the zone."""
     made = []
 
     def make(origin, location='', zone=None, http='', server='', keys=None,
-             valid='200 206 1m', region='us-east-1', **pieces):
+             valid='200 206 1m', region='us-east-1', stores=(), **pieces):
         if keys is None and hasattr(origin, 'access_key'):
             keys = (origin.access_key, origin.secret_key)
         nginx = make_nginx(
-            http=nginx_lib.s3_zone(**(zone or {})) + http,
+            http=nginx_lib.s3_zone(**(zone or {})) + ''.join(
+                nginx_lib.s3_store(**store) for store in stores) + http,
             server=server + nginx_lib.s3_location(
                 origin.url, *(keys or ()), region=region, valid=valid,
                 more=location),
@@ -105,6 +107,20 @@ def make_gateway(make_nginx):
     for nginx in made:
         if nginx.child.poll() is None:
             nginx.check_accounting()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system that fails when told to. At the end of the test it goes
+    last, when nginx is gone."""
+    made = faultfs.FaultFs(tmp_path / 'disk')
+    try:
+        made.start()
+    except faultfs.Unavailable as e:
+        pytest.skip(str(e))
+    yield made
+    made.stop()
+    assert not os.path.ismount(made.mount)
 
 
 # --- origins ------------------------------------------------------------------

@@ -41,6 +41,10 @@ def test_a_right_configuration_is_accepted(make_nginx):
         make_nginx,
         http='s3_cache_zone a:8m;'
              's3_cache_zone b:64m policy=lru fills=128 fill_memory=8m;'
+             's3_cache_store @dir@/a.store size=64m zone=b segment=1m'
+             '   budget=100m/s objects=10000 timeout=100ms take;'
+             's3_cache_store b.store size=9m zone=a;'
+             's3_cache_io threads;'
              's3_cache_domain s3.test Cdn.Example;',
         location=f'''s3_cache b; {ORIGIN}
             s3_cache_origin_credentials access_key=A secret_key={SECRET};
@@ -149,6 +153,8 @@ def test_a_zone_that_is_unknown(make_nginx):
     ('s3_cache_status xml;', 'invalid format "xml"'),
     ('s3_cache_status; s3_cache_status;', 'is duplicate'),
     ('s3_cache_zone cold:8m;', 'not allowed here'),
+    ('s3_cache_store a size=16m;', 'not allowed here'),
+    ('s3_cache_io auto;', 'not allowed here'),
 ])
 def test_refused_is(make_nginx, directive, complaint):
     more = '' if 's3_cache hot' in directive else 's3_cache hot;'

@@ -35,6 +35,7 @@ def test_once(rgw, rgw_s3, tmp_path):
     said, _ = child.communicate(timeout=100)
     assert child.returncode == 0, said
     assert re.search(r'^through nginx, second time .* 100\.0%$', said, re.M)
+    assert re.search(r'^after a restart, from flash .* 100\.0%$', said, re.M)
     check_nothing_is_left(said, rgw_s3, tmp_path)
 
 

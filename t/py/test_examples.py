@@ -53,8 +53,10 @@ class Example:
         text = re.sub(r'(?m)^user .*;\n|^pid .*;\n|^error_log .*;\n'
                       r'|^worker_processes .*;\n', '', text)
         text = re.sub(r'\blisten +(?:[\d.]+:)?(\d+)', self._listen, text)
-        text = re.sub(r'(?<=[ =])/(etc/nginx|var/log/nginx)/',
+        text = re.sub(r'(?<=[ =])/(etc/nginx|var/log/nginx|var/cache/s3/\w)/',
                       rf'{folder}/\1/', text)
+        # a store must fit the disk, also for nginx -t
+        text = re.sub(r'(s3_cache_store \S+ size=)\w+', r'\g<1>128m', text)
         head = ('daemon off;\nworker_processes 2;\npid @dir@/nginx.pid;\n'
                 'error_log @dir@/error.log notice;\n@user@\n')
         more = [f'{what}_temp_path @dir@/{what};' for what in (
@@ -84,7 +86,8 @@ class Example:
 @pytest.fixture
 def make_example(tmp_path, make_nginx, authority):
     def make(name, origin=None):
-        for sub in ('etc/nginx', 'var/log/nginx'):
+        for sub in ('etc/nginx', 'var/log/nginx', 'var/cache/s3/a',
+                    'var/cache/s3/b'):
             os.makedirs(tmp_path / sub)
         secret = tmp_path / 'etc/nginx/s3-credentials'
         secret.write_text(CREDENTIALS, encoding='ascii')
@@ -307,8 +310,8 @@ def test_the_defaults_are_those_of_the_merge():
             == {'enable', 'domains', 'valid'}), 'defaults without a directive'
     rest = {re.sub(r'^s3_cache_(origin_)?', '', name)
             for name in commands()} - checked
-    assert rest == {'s3_cache', 'zone', 'origin', 'credentials', 'domain',
-                    'valid', 'status'}
+    assert rest == {'s3_cache', 'zone', 'store', 'io', 'origin',
+                    'credentials', 'domain', 'valid', 'status'}
 
 
 def test_the_default_of_valid_is_that_of_the_code():

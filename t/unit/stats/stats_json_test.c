@@ -36,6 +36,7 @@ typedef struct {
 static uint8_t      text[TEXT_BYTES];
 static reader_t     reader;
 static s3c_stats_t  stats;
+static s3c_stats_store_t  stores[2];
 static void        *mem;
 
 
@@ -283,8 +284,27 @@ zone(void)
 {
     return (s3c_stats_zone_t) {
         .name = S3C_SLICE("main"), .stats = &stats,
-        .policy = S3C_SLICE("s3fifo")
+        .policy = S3C_SLICE("s3fifo"), .io = S3C_SLICE("none")
     };
+}
+
+
+/* The same with two stores. */
+static s3c_stats_zone_t
+flash_zone(void)
+{
+    s3c_stats_zone_t  z = zone();
+
+    memset(stores, 0, sizeof(stores));
+    stores[0].path = S3C_SLICE("/a");
+    stores[0].usage.state = S3C_SSD_SERVING;
+    stores[1].path = S3C_SLICE("/b \"\xff");
+    stores[1].usage.state = S3C_SSD_FAILED;
+    z.io = S3C_SLICE("io_uring");
+    z.stores = stores;
+    z.n_stores = 2;
+
+    return z;
 }
 
 
@@ -365,6 +385,57 @@ every_row_stands_once_at_its_path_with_its_own_value(void **state)
     assert_value("name", "\"main\"");
     assert_value("policy", "\"s3fifo\"");
     assert_value("buckets.0.name", "\"other\"");
+}
+
+
+static void
+every_row_of_a_store_stands_once_at_its_path(void **state)
+{
+    char                     path[128], want[32];
+    uint64_t                 n = 1000;
+    s3c_stats_zone_t         z = flash_zone();
+    const s3c_stats_rows_t  *rows = &s3c_stats_store_rows;
+
+    (void) state;
+
+    for (size_t i = 0; i < rows->n; i++, n++) {
+        memcpy((uint8_t *) &stores[1].usage + rows->rows[i].at, &n, 8);
+    }
+
+    z.flash = (s3c_stats_flash_t) { .index_bytes = 5, .memory_bytes = 6 };
+    print(&z, 1);
+    n = 1000;
+
+    for (size_t i = 0; i < rows->n; i++) {
+        snprintf(path, sizeof(path), "stores.1.%s", rows->rows[i].path);
+        snprintf(want, sizeof(want), "%llu", (unsigned long long) n++);
+        assert_value(path, want);
+        snprintf(path, sizeof(path), "stores.0.%s", rows->rows[i].path);
+        assert_value(path, "0");
+    }
+
+    assert_value("flash.io", "\"io_uring\"");
+    assert_value("flash.index_bytes", "5");
+    assert_value("flash.memory_bytes", "6");
+    assert_value("stores.0.path", "\"/a\"");
+    assert_value("stores.0.state", "\"serving\"");
+    assert_value("stores.0.writes.amplification", "1");
+    assert_value("stores.1.path", "\"/b \\\"\xef\xbf\xbd\"");
+    assert_value("stores.1.state", "\"failed\"");
+}
+
+
+static void
+a_zone_without_stores_says_so(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+
+    (void) state;
+
+    print(&z, 1);
+    assert_value("flash.io", "\"none\"");
+    assert_value("flash.memory_bytes", "0");
+    assert_non_null(strstr((char *) text, "\"stores\":[],"));
 }
 
 
@@ -522,7 +593,7 @@ a_short_buffer_overflows_and_is_never_passed(void **state)
 {
     size_t            full;
     s3c_writer_t      w;
-    s3c_stats_zone_t  z = zone();
+    s3c_stats_zone_t  z = flash_zone();
 
     (void) state;
 
@@ -547,6 +618,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         T(no_zone_is_an_empty_list),
         T(every_row_stands_once_at_its_path_with_its_own_value),
+        T(every_row_of_a_store_stands_once_at_its_path),
+        T(a_zone_without_stores_says_so),
         T(a_bucket_that_was_seen_is_listed_by_name),
         T(the_hit_ratio_is_null_before_the_first_request),
         T(the_hit_ratio_counts_what_needed_no_body_from_the_origin),

@@ -263,22 +263,30 @@ teardown(void **state)
 static void
 every_row_of_every_zone_is_one_series(void **state)
 {
-    s3c_stats_zone_t  zones[3] = { zone(), zone(), zone() };
-    size_t            want;
+    s3c_stats_zone_t   zones[3] = { zone(), zone(), zone() };
+    s3c_stats_store_t  stores[2] = { { .path = S3C_SLICE("/a") },
+                                     { .path = S3C_SLICE("/b") } };
+    size_t             want;
 
     (void) state;
 
     zones[1].name = S3C_SLICE("second");
     zones[1].stats = NULL;
+    zones[1].stores = stores;
+    zones[1].n_stores = 2;
     zones[2].name = S3C_SLICE("third");
+    zones[2].stores = stores;
+    zones[2].n_stores = 1;
     (void) s3c_stats_bucket(&stats, S3C_SLICE("data"));
 
     print(zones, 3);
     assert_no_series_twice();
 
     want = 3 * (s3c_stats_counter_rows.n + s3c_stats_usage_rows.n
+                + s3c_stats_flash_rows.n
                 + s3c_stats_hist_rows.n * (S3C_HIST_BUCKETS + 3))
-           + 5 * s3c_stats_bucket_rows.n;       /* "other" thrice, data twice */
+           + 5 * s3c_stats_bucket_rows.n        /* "other" thrice, data twice */
+           + 3 * (s3c_stats_store_rows.n + 6);  /* up, 4 states, amplification */
     assert_int_equal(n_samples, want);
 }
 
@@ -319,6 +327,38 @@ a_row_has_its_own_value(void **state)
         snprintf(want, sizeof(want), "%llu", (unsigned long long) n++);
         assert_sample(series, want);
     }
+}
+
+
+static void
+a_store_is_a_label_and_its_state_a_one(void **state)
+{
+    s3c_stats_zone_t   z = zone();
+    s3c_stats_store_t  stores[2] = {
+        { .path = S3C_SLICE("/a \"b\""), .usage = {
+              .state = S3C_SSD_RECOVERING, .bytes = 7, .recovery_ms = 1500,
+              .put_bytes = 1000, .written_bytes = 1250 } },
+        { .path = S3C_SLICE("/c"), .usage = { .state = S3C_SSD_FAILED } }
+    };
+
+    (void) state;
+
+    z.stores = stores;
+    z.n_stores = 2;
+    print(&z, 1);
+
+#define S  "{zone=\"main\",store=\"/a \\\"b\\\"\""
+#define C  "{zone=\"main\",store=\"/c\""
+    assert_sample("s3_cache_store_bytes" S ",kind=\"size\"}", "7");
+    assert_sample("s3_cache_store_recovery_seconds" S "}", "1.5");
+    assert_sample("s3_cache_store_write_amplification" S "}", "1.25");
+    assert_sample("s3_cache_store_up" S "}", "1");
+    assert_sample("s3_cache_store_state" S ",state=\"recovering\"}", "1");
+    assert_sample("s3_cache_store_state" S ",state=\"serving\"}", "0");
+    assert_sample("s3_cache_store_up" C "}", "0");
+    assert_sample("s3_cache_store_state" C ",state=\"failed\"}", "1");
+    assert_sample("s3_cache_store_state" C ",state=\"waiting\"}", "0");
+    assert_sample("s3_cache_flash_bytes{zone=\"main\",kind=\"index\"}", "0");
 }
 
 
@@ -490,6 +530,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         T(every_row_of_every_zone_is_one_series),
         T(a_row_has_its_own_value),
+        T(a_store_is_a_label_and_its_state_a_one),
         T(types_follow_from_the_names),
         T(a_bucket_is_a_label),
         T(a_histogram_is_cumulative_and_in_seconds),

@@ -16,8 +16,8 @@
 #include "stats/stats_rows.h"
 
 static const s3c_stats_rows_t  *tables[] = {
-    &s3c_stats_counter_rows, &s3c_stats_usage_rows, &s3c_stats_bucket_rows,
-    &s3c_stats_hist_rows
+    &s3c_stats_counter_rows, &s3c_stats_usage_rows, &s3c_stats_flash_rows,
+    &s3c_stats_store_rows, &s3c_stats_bucket_rows, &s3c_stats_hist_rows
 };
 
 #define N_TABLES  (sizeof(tables) / sizeof(tables[0]))
@@ -93,6 +93,15 @@ a_suffix_tells_a_counter_from_a_gauge_and_a_histogram(void **state)
             if (tables[t] == &s3c_stats_usage_rows) {
                 assert_int_equal(ends(f, "_total"),
                                  memcmp(f.data, "s3_cache_zone_", 14) != 0);
+
+            } else if (tables[t] == &s3c_stats_flash_rows) {
+                assert_false(ends(f, "_total") || ends(f, "_seconds"));
+
+            } else if (tables[t] == &s3c_stats_store_rows) {
+                assert_memory_equal(f.data, "s3_cache_store_", 15);
+                assert_int_equal(ends(f, "_seconds"),
+                                 tables[t]->rows[i].at
+                                 == offsetof(s3c_ssd_usage_t, recovery_ms));
 
             } else {
                 assert_int_equal(ends(f, "_total"),
@@ -187,6 +196,13 @@ json_paths_with_one_parent_stand_together(void **state)
         paths[n++] = s3c_stats_usage_rows.rows[i].path;
     }
 
+    paths[n++] = "flash.io";
+
+    for (size_t i = 0; i < s3c_stats_flash_rows.n; i++) {
+        paths[n++] = s3c_stats_flash_rows.rows[i].path;
+    }
+
+    paths[n++] = "stores";
     paths[n++] = "buckets";
 
     for (size_t i = 0; i < s3c_stats_hist_rows.n; i++) {
@@ -201,6 +217,22 @@ json_paths_with_one_parent_stand_together(void **state)
 
     for (size_t i = 0; i < s3c_stats_bucket_rows.n; i++) {
         paths[n++] = s3c_stats_bucket_rows.rows[i].path;
+    }
+
+    assert_parents_together(paths, n);
+
+    n = 0;
+    paths[n++] = "path";
+    paths[n++] = "state";
+
+    for (size_t i = 0; i < s3c_stats_store_rows.n; i++) {
+        paths[n++] = s3c_stats_store_rows.rows[i].path;
+
+        if (s3c_stats_store_rows.rows[i].at
+            == offsetof(s3c_ssd_usage_t, n_denied))
+        {
+            paths[n++] = "writes.amplification";
+        }
     }
 
     assert_parents_together(paths, n);
@@ -290,6 +322,12 @@ the_manual_has_every_metric_with_its_labels(void **state)
         }
     }
 
+    for (size_t i = 0; s3c_stats_computed[i].family != NULL; i++) {
+        const char  *family = s3c_stats_computed[i].family;
+
+        assert_non_null(manual_row(text, s3c_slice(family, strlen(family))));
+    }
+
     free(text);
 }
 
@@ -310,6 +348,12 @@ the_manual_has_no_metric_that_is_gone(void **state)
                 found |= s3c_slice_eq(name,
                              s3c_stats_row_family(&tables[t]->rows[i]));
             }
+        }
+
+        for (size_t i = 0; s3c_stats_computed[i].family != NULL; i++) {
+            found |= s3c_slice_eq(name,
+                         s3c_slice(s3c_stats_computed[i].family,
+                                   strlen(s3c_stats_computed[i].family)));
         }
 
         if (!found) {
@@ -366,6 +410,35 @@ bytes_that_are_no_utf8_are_replaced_one_by_one(void **state)
 
 
 static void
+amplification_is_device_bytes_by_payload(void **state)
+{
+    static const struct {
+        uint64_t     put, written;
+        const char  *out;
+    } cases[] = {
+        { 0, 0, "1" }, { 0, 4096, "1" }, { 1000, 1000, "1" },
+        { 1000, 1034, "1.034" }, { 3, 4, "1.333" }, { 1000, 0, "0" },
+        { UINT64_MAX, UINT64_MAX, "1" }
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t          buf[32];
+        s3c_writer_t     w;
+        s3c_ssd_usage_t  usage = {
+            .put_bytes = cases[i].put, .written_bytes = cases[i].written
+        };
+
+        s3c_writer_init(&w, buf, sizeof(buf));
+        s3c_stats_write_amplification(&w, &usage);
+        s3c_write_byte(&w, '\0');
+        assert_string_equal(buf, cases[i].out);
+    }
+}
+
+
+static void
 seconds_have_no_needless_zeros(void **state)
 {
     static const struct {
@@ -404,6 +477,7 @@ main(void)
         cmocka_unit_test(the_manual_has_every_metric_with_its_labels),
         cmocka_unit_test(the_manual_has_no_metric_that_is_gone),
         cmocka_unit_test(bytes_that_are_no_utf8_are_replaced_one_by_one),
+        cmocka_unit_test(amplification_is_device_bytes_by_payload),
         cmocka_unit_test(seconds_have_no_needless_zeros)
     };
 
