@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- wrk -s client.lua URL -- [headers=FILE] [cold=PREFIX]
+-- wrk -s client.lua URL -- [headers=FILE] [cold=PREFIX [from=N]]
+--                         [random=PREFIX of=N]
 --
 -- headers: sends these with every request. cold: asks for another key each
--- time, PREFIX and a number. What was measured is printed as a line of JSON.
+-- time, PREFIX and a number (after N). random: PREFIX and one of N numbers.
+-- What was measured is printed as a line of JSON.
 
 function init(args)
-   local cold
+   local cold, random, n, of = nil, nil, 0, 1
 
    for _, word in ipairs(args) do
       local file = word:match("^headers=(.*)")
@@ -17,13 +19,20 @@ function init(args)
          end
       end
       cold = cold or word:match("^cold=(.*)")
+      random = random or word:match("^random=(.*)")
+      n = tonumber(word:match("^from=(.*)")) or n
+      of = tonumber(word:match("^of=(.*)")) or of
    end
 
    if cold then
-      local n = 0
       request = function()
          n = n + 1
          return wrk.format("GET", cold .. n)
+      end
+   elseif random then
+      math.randomseed(os.time())
+      request = function()
+         return wrk.format("GET", random .. math.random(of))
       end
    end
 end

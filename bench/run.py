@@ -4,24 +4,27 @@
 
 Prints the tables of docs/benchmarks.md and leaves them, with every number,
 in $BUILD/bench. BENCH_QUICK=1: less than a minute, only to see that it works.
-BENCH_ONLY=hits,cold,storm,instructions: some parts.
+BENCH_ONLY=hits,cold,storm,instructions,flash: some parts. BENCH_DISK: a folder
+on the disk that flash is measured on ($BUILD).
 """
 
 import json
 import os
+import shutil
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), 't')]
 
 import client                                            # noqa: E402
+import flash                                             # noqa: E402
 import instructions                                      # noqa: E402
 import servers                                           # noqa: E402
 import storm                                             # noqa: E402
 from origin.scripted_origin import ScriptedOrigin        # noqa: E402
 
 QUICK = os.environ.get('BENCH_QUICK', '') not in ('', '0')
-ONLY = os.environ.get('BENCH_ONLY', 'instructions,hits,cold,storm').split(',')
+ONLY = os.environ.get('BENCH_ONLY', 'instructions,hits,cold,storm,flash').split(',')
 ROUNDS = int(os.environ.get('BENCH_ROUNDS') or (1 if QUICK else 7))
 SECONDS = int(os.environ.get('BENCH_SECONDS') or 1)
 OUT = os.path.join(os.environ.get('BUILD') or 'build', 'bench')
@@ -42,6 +45,9 @@ NAMES = {
     'cold': 's3_cache, every key new',
     'proxy': 'nginx proxy_pass, keepalive',
     'storm': 's3_cache',
+    'flash': 's3_cache, zone of 8 MiB, s3_cache_store',
+    'proxy_disk': 'nginx proxy_cache on the same disk',
+    'proxy_disk_direct': 'the same, aio threads, directio',
     'storm_lock': 'nginx proxy_cache_lock',
 }
 
@@ -191,6 +197,51 @@ def storms(srv, origin):
             + table(['', 'median ms', 'greatest ms'], rows)), found
 
 
+def on_flash(srv):
+    srv.pin('origin', CLIENT_CORE)
+    program = os.path.join(OUT, '../opt/bench/micro/ssd/tier_bench')
+    text, found = '', {}
+    if shutil.which('fio'):
+        alone = flash.alone(program, srv.disk, 1 if QUICK else 5, SECONDS,
+                            QUICK)
+        rows = [[f'{size_name(size)}, depth {depth}',
+                 f'{m["tier"]["reads_s"]:,.0f}', f'{m["fio"]["reads_s"]:,.0f}',
+                 f'{m["tier"]["reads_s"] / m["fio"]["reads_s"]:.2f}',
+                 f'{m["tier"]["cpu_us"]:.1f}', f'{m["fio"]["cpu_us"]:.1f}']
+                for (size, depth), m in alone.items()]
+        text += ('\n### Flash: the tier alone against fio (io_uring, O_DIRECT, '
+                 'same file)\n\n' + table(
+                     ['', 'tier reads/s', 'fio reads/s', 'tier / fio',
+                      'tier CPU µs', 'fio CPU µs'], rows))
+        found.update({('alone', *cell): m for cell, m in alone.items()})
+    reads, dropped = flash.reads(srv, CLIENT_CORE, ROUNDS, SECONDS, QUICK)
+    rows = [[NAMES[subject], size_name(size), f'{m["req_s"]:,.0f}',
+             f'{m["req_s"] / reads["flash", size]["req_s"]:.2f}',
+             f'{m["p50_us"]:,.0f}', f'{m["p99_us"]:,.0f}',
+             f'{m["cpu_us"]:.1f}'] for (subject, size), m in reads.items()]
+    text += ('\n### Flash through HTTP, random reads\n\n'
+             + ('' if dropped else 'The page cache could not be dropped.\n\n')
+             + table(['', 'body', 'req/s', '/ ours', 'median µs', 'p99 µs',
+                      'server CPU µs'], rows))
+    found.update({('http', *cell): m for cell, m in reads.items()})
+    writes = flash.writes(srv, CLIENT_CORE, ROUNDS, SECONDS)
+    rows = []
+    for size, connections in flash.WRITES:
+        bare = writes['cold', size, connections]
+        ours = writes['cold_flash', size, connections]
+        rows.append([f'{size_name(size)}, {connections} connections',
+                     f'{bare["req_s"]:,.0f}', f'{ours["req_s"]:,.0f}',
+                     f'{ours["req_s"] / bare["req_s"]:.2f}',
+                     f'{bare["cpu_us"]:.1f}', f'{ours["cpu_us"]:.1f}',
+                     f'{ours["cpu_us"] / bare["cpu_us"]:.2f}'])
+    srv.pin('origin', SERVER_CORE)
+    text += ('\n### Misses with and without writing through\n\n' + table(
+        ['', 'req/s without', 'with', 'ratio', 'CPU µs without', 'with',
+         'ratio'], rows))
+    found.update({('write', *cell): m for cell, m in writes.items()})
+    return text, found
+
+
 # --- all ---------------------------------------------------------------------
 
 def plain(found):
@@ -223,6 +274,7 @@ def main():
         part('hits', hits, srv)
         part('cold', cold, srv)
         part('storm', storms, srv, trickle)
+        part('flash', on_flash, srv)
 
     with open(os.path.join(OUT, 'benchmarks.md'), 'w', encoding='utf-8') as f:
         f.write(text)

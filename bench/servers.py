@@ -15,6 +15,7 @@ from lib import nginx as test_nginx
 from lib import ports, process, wait
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.abspath(os.environ.get('BUILD') or 'build')
 
 SIZES = (4000, 4 << 10, 64 << 10, 1 << 20, 64 << 20)
 
@@ -50,6 +51,9 @@ class Servers:
                                                    dir=shm)
         self.dir = self._folder.name
         os.chmod(self.dir, 0o755)
+        self._disk = tempfile.TemporaryDirectory(
+            prefix='disk-', dir=os.environ.get('BENCH_DISK') or BUILD)
+        self.disk = self._disk.name
         self.core = server_core
         self.ports = {'trickle': trickle} if trickle else {}
         self._wrapper = [w.replace('@dir@', self.dir) for w in wrapper]
@@ -72,7 +76,7 @@ class Servers:
         """A file of conf/ with its @NAME@s put in; what is not known is the
         name of a port."""
         words = {
-            'dir': self.dir, 'data': data, 'module': test_nginx.module(),
+            'dir': self.dir, 'disk': self.disk, 'data': data, 'module': test_nginx.module(),
             'user': 'user root;' if os.getuid() == 0 else '',
             'master': 'off' if self._wrapper else 'on',
             'body4000': 'x' * 4000, 'path': path_of('$1'),
@@ -164,6 +168,7 @@ class Servers:
             if name != 'trickle':
                 ports.release(port)
         self._folder.cleanup()
+        self._disk.cleanup()
 
     def __enter__(self):
         try:

@@ -232,6 +232,21 @@ ngx_http_s3_cache_flash_destroy(ngx_http_s3_cache_flash_t *f)
 }
 
 
+/* The worker ends, and has let go of the tier: nothing is under way. */
+
+void
+ngx_http_s3_cache_flash_exit(void)
+{
+    ngx_http_s3_cache_flash_t  *f;
+
+    while (ngx_http_s3_cache_flash_free != NULL) {
+        f = ngx_http_s3_cache_flash_free;
+        ngx_http_s3_cache_flash_free = f->next;
+        ngx_free(f);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_flash_start(ngx_http_s3_cache_flash_t *f)
 {

@@ -47,6 +47,7 @@ void ngx_http_s3_cache_flash_vouch(ngx_http_s3_cache_zone_t *zone,
     s3c_hash128_t object, const s3c_record_view_t *view);
 void ngx_http_s3_cache_flash_drop(ngx_http_s3_cache_zone_t *zone,
     s3c_hash128_t key);
+void ngx_http_s3_cache_flash_exit(void);
 /* This moment, by both clocks. */
 void ngx_http_s3_cache_flash_clock(s3c_stored_now_t *now);
 /* From both tiers, if `pin` is still what is found under this key. */

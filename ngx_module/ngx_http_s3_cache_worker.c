@@ -5,7 +5,7 @@
  * who wait for a fill.
  */
 
-#include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_flash.h"
 #include "ngx_http_s3_cache_store.h"
 
 
@@ -175,6 +175,7 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
     }
 
     ngx_http_s3_cache_ring_exit(cycle);
+    ngx_http_s3_cache_flash_exit();
     ngx_http_s3_cache_origin_exit_worker(cycle);
 
     zones = mcf->zones.elts;

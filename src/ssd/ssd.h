@@ -163,9 +163,10 @@ struct s3c_ssd_read_s {
     s3c_status_t  (*on_data)(s3c_ssd_read_t *read,
                              const s3c_ssd_record_t *record, uint32_t off,
                              const uint8_t *data, uint32_t len);
-    /* Once. OK: all wanted frames were delivered. MISS: it is not there any
-     * more (the entry was dropped). CORRUPT, IO, TIMEOUT: the entry has been
-     * dropped; the next find is a MISS. */
+    /* Once. OK: all wanted frames were delivered. MISS: it is not there (any
+     * more), or has no frame at `off`. CORRUPT, IO, TIMEOUT: the entry has been
+     * dropped; the next find is a MISS. BUSY: no memory or no room in the
+     * queue for as long as the time-out; the entry stays. */
     void          (*on_end)(s3c_ssd_read_t *read, s3c_status_t st);
     void           *data;
 

@@ -8,7 +8,7 @@
  *   ssd_segment  life of segments and their counts; seqs; tokens
  *   ssd_admit    budget, ghost: may this be written?
  *   ssd_write    appender: staging, batches, footers; put, drop
- *   ssd_read     reads
+ *   ssd_read     reads; ssd_fetch: their I/O and checks; ssd_window: buffers
  *   ssd_keeper   mounting, failing and retrying stores, dead workers
  *   ssd_recover  the index from footers
  *   ssd_reclaim  the oldest segment becomes free; what is hot is kept

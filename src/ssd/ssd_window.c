@@ -16,7 +16,8 @@ static const uint32_t  class_bytes[S3C_SSD_READ_CLASSES] = {
 };
 
 #define FRAME_STRIDE   (S3C_SSD_HEAD_BYTES + S3C_SSD_FRAME_BYTES)
-#define WINDOW_FRAMES  ((S3C_SSD_READ_WINDOW - 2 * S3C_SSD_BLOCK) / FRAME_STRIDE)
+#define WINDOW_FRAMES  ((S3C_SSD_READ_WINDOW - 2 * S3C_SSD_BLOCK)             \
+                        / FRAME_STRIDE)
 
 
 /* --- geometry ------------------------------------------------------------ */

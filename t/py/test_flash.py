@@ -405,6 +405,22 @@ def test_old_segments_make_room_for_new_ones(origin, make_flash):
         Objects(origin, 60, (100_000, 300_000), seed=seed).fetch(nginx)
 
 
+def test_a_budget_is_kept_to(origin, make_flash):
+    """Ten seconds of it may be written at once, and no more."""
+    begin = time.monotonic()
+    nginx = make_flash(origin, zone={'size': '8m'},
+                       stores=[dict(SMALL, budget='300k/s')])
+    mine = Objects(origin, 140, (100_000, 100_000))
+    assert mine.fetch(nginx) == {'origin': 140}
+    now = store.one(nginx)
+    assert now['budget']['bytes_per_second'] == 300 * KIB
+    assert now['writes']['denied'] > 0 and now['writes']['records'] > 0
+    assert now['writes']['records'] + now['writes']['denied'] == 140
+    assert mine.fetch(nginx).get('flash', 0) > 0
+    written = store.one(nginx)['writes']['device_bytes']
+    assert written <= 300 * KIB * (10 + time.monotonic() - begin) + MIB
+
+
 # --- reload, upgrade, start-up ---------------------------------------------------------------
 
 def test_a_reload_keeps_the_tier(origin, make_flash):

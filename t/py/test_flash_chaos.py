@@ -5,6 +5,7 @@ that can happen to it: every answer is some version that the origin had.
 CHAOS_SECONDS (16) is how long it runs; CHAOS_SEED chooses what happens.
 """
 
+import collections
 import concurrent.futures
 import random
 import time
@@ -17,29 +18,49 @@ from lib import store
 from lib.nginx import s3_location, s3_store, s3_zone
 from origin.scripted_origin import ScriptedOrigin
 
-PATHS = ('one', 'two')
+
+class Tiered(Clients):
+    """Clients that count which tier their right answers came from."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.tiers = collections.Counter()
+
+    def check(self, key, reader, *more):
+        super().check(key, reader, *more)
+        if reader.status in (200, 206):
+            self.tiers[reader.headers['x-tier']] += 1
 
 
 @pytest.mark.deadline(int(SECONDS) + 100)
-def test_every_answer_is_some_version_with_flash(make_nginx):
+@pytest.mark.parametrize('medium', ['a good disk', 'a bad disk'])
+def test_every_answer_is_some_version_with_flash(
+        request, make_nginx, medium):
     print(f'CHAOS_SEED={SEED}')
+    disk = request.getfixturevalue('disk') if 'bad' in medium else None
     rng = random.Random(SEED)
     keys = [f'key{i}' for i in range(60)]
     with ScriptedOrigin() as origin:
         versions = Versions(origin, SEED)
         for key in keys:
             versions.put(key)
-        nginx = gateway(make_nginx, origin).start()
-        clients = Clients(nginx, versions, keys)
+        nginx = gateway(make_nginx, origin, disk).start()
+        spoil(disk)
+        clients = Tiered(nginx, versions, keys)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             running = [pool.submit(clients.run, SEED + i) for i in range(6)]
             try:
-                did = torment(nginx, versions, keys, rng, running)
+                did = torment(nginx, versions, keys, rng, running, [
+                    f'{nginx.dir}/one', disk.behind('two') if disk
+                    else f'{nginx.dir}/two'])
             finally:
                 clients.over.set()
             for future in running:
                 future.result(60)
-        print(clients.count, did)
+        print(clients.count, clients.tiers, did)
+        if disk:
+            disk.off()
+            nginx.restart('quit')      # rather than wait until it is tried
         store.wait_state(nginx)
         # the end: what is there now is what is answered, from either tier
         for how in (None, 'kill_all', 'quit'):
@@ -54,16 +75,29 @@ def test_every_answer_is_some_version_with_flash(make_nginx):
                     assert answer.body == versions.bodies[etag]
         nginx.check_accounting(timeout_s=20)
         assert clients.count['right'] > 100
+        assert clients.tiers['flash'] > 10
         assert clients.count['error'] == 0
 
 
-def gateway(make_nginx, origin):
+def spoil(disk):
+    """Now and then whatever is asked of it fails, but for the superblock."""
+    faults = {('read', 'write'): [{'error': 'EIO'}, {'short': 4096},
+                                  {'flip': -1000}, {'delay_s': 0.4}],
+              ('write',): [{'error': 'ENOSPC'}]}
+    for kinds, rules in faults.items():
+        for number, rule in enumerate(rules if disk else ()):
+            disk.on(*kinds, at=(1 << 20, 1 << 40), share=0.01,
+                    seed=SEED + number, **rule)
+
+
+def gateway(make_nginx, origin, disk):
     more = TIER + 's3_cache_block_size 64k; '
     valid = f'200 404 {VALID_S:g}s'
     return make_nginx(
         http=s3_zone(size='8m') + ''.join(
-            s3_store(f'@dir@/{name}', '20m', segment='1m')
-            for name in PATHS)
+            s3_store(path, '20m', segment='1m', timeout='200ms')
+            for path in ('@dir@/one', disk.path('two') if disk
+                         else '@dir@/two'))
         + 'server { listen 127.0.0.1:@port:strict@; ' + s3_location(
             origin.url, more=more + 's3_cache_freshness strict;',
             valid=valid) + '}\n',
@@ -73,10 +107,10 @@ def gateway(make_nginx, origin):
         workers=2)
 
 
-def torment(nginx, versions, keys, rng, running):
+def torment(nginx, versions, keys, rng, running, paths):
     """Overwrites all the time; now and then something worse: how often what."""
     did = {}
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + SECONDS / 2
     worse = time.monotonic()
     crowd = Objects(versions.origin, 20, (300_000, 600_000), bucket='crowd')
     while time.monotonic() < until:
@@ -96,7 +130,7 @@ def torment(nginx, versions, keys, rng, running):
         elif what == 'reload':
             nginx.reload(workers=rng.choice((1, 2, 3)))
         elif what == 'flip':
-            path = f'{nginx.dir}/{rng.choice(PATHS)}'
+            path = rng.choice(paths)
             for _ in range(50):
                 store.flip(path, rng.randrange(1 << 20, 20 << 20),
                            rng.randrange(8))

@@ -254,6 +254,28 @@ def test_a_file_that_goes_while_it_is_served(origin, make_flash, what):
     mine.fetch(nginx)
 
 
+def test_a_store_that_another_nginx_has(tmp_path, origin, make_flash):
+    """It is left alone, until that one has gone."""
+    stores = [dict(SMALL, path=f'{tmp_path}/store')]
+    mine = Objects(origin, 30, (64, 50_000))
+    first = make_flash(origin, stores=stores)
+    mine.fetch(first)
+    mine.wait_stored([f'{tmp_path}/store'])
+    second = make_flash(origin, stores=stores, serving=False)
+    late = Objects(origin, 20, (64, 50_000), seed=2)
+    assert late.fetch(second) == {'origin': 20}
+    now = store.one(second)
+    assert now['state'] == 'waiting' and now['writes']['device_bytes'] == 0
+    first.restart('kill_all')          # whoever is first has it now
+    states = {nginx: store.one(nginx)['state'] for nginx in (first, second)}
+    wait.until(lambda: 'serving' in [store.one(n)['state'] for n in states],
+               lambda: f'{states}')
+    first.kill_all()
+    store.wait_state(second)
+    mine.fetch(second)
+    late.fetch(second)
+
+
 # --- full ------------------------------------------------------------------------------
 
 @pytest.fixture

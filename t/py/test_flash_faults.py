@@ -339,6 +339,46 @@ def test_a_disk_that_fails_from_the_start_is_no_reason_to_serve_nobody(
     late.wait_stored([disk.behind('store')])
 
 
+def test_a_mount_that_hangs_holds_nobody(disk, origin, make_faulty):
+    nginx = make_faulty(origin)
+    mine = Objects(origin, 20)
+    cold(disk, nginx, mine)
+    nginx.stop()
+    rule = disk.on('write', hold=True)
+    nginx.start()
+    disk.wait_held()
+    assert store.one(nginx)['state'] == 'waiting'
+    late = Objects(origin, 20, seed=2)
+    assert late.fetch(nginx) == {'origin': 20}
+    disk.off(rule)
+    store.wait_state(nginx)
+    assert mine.fetch(nginx) == {'flash': 20}
+    assert late.fetch(nginx) == {'ram': 20}
+
+
+@pytest.mark.parametrize('kind', ['read', 'write'])
+def test_a_reload_while_the_disk_hangs(disk, origin, make_faulty, kind):
+    """Old workers wait for their I/O; the new ones serve."""
+    nginx = make_faulty(origin, timeout=RUN)
+    mine = Objects(origin, 20)
+    cold(disk, nginx, mine)
+    rule = disk.on(kind, hold=True, times=2, at=(SEGMENT, 1 << 40))
+    late = Objects(origin, 20, seed=2)
+    assert late.fetch(nginx) == {'origin': 20}
+    found = mine.fetch(nginx)
+    assert set(found) <= {'flash', 'origin', 'ram'}
+    disk.wait_held()
+    nginx.reload()
+    assert late.fetch(nginx) == mine.fetch(nginx) == {'ram': 20}
+    disk.off(rule)
+    nginx.reload(wait_old=True)
+    assert late.fetch(nginx) == mine.fetch(nginx) == {'ram': 20}
+    nginx.restart('quit')
+    store.wait_state(nginx)
+    late.fetch(nginx)
+    mine.fetch(nginx)
+
+
 def test_a_store_that_may_not_be_opened_refuses_a_reload_only(
         disk, origin, make_faulty):
     nginx = make_faulty(origin, zone={'size': '8m'})

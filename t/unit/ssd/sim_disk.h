@@ -164,8 +164,11 @@ void sim_disk_all_killed(sim_disk_t *disk);
 
 /* --- zone and workers ---------------------------------------------------- */
 
+typedef struct sim_worker_s  sim_worker_t;
+
 typedef struct {
     sim_disk_t      *disk;
+    sim_worker_t    *workers[SIM_WORKERS_MAX];   /* that have joined */
     s3c_ssd_conf_t   conf;
     void            *region;
     uint64_t         bytes;
@@ -176,7 +179,7 @@ typedef struct {
     bool             loud;             /* print log lines */
 } sim_zone_t;
 
-typedef struct {
+struct sim_worker_s {
     sim_zone_t      *zone;
     s3c_io_t        *io;
     s3c_ssd_env_t    env;
@@ -188,7 +191,7 @@ typedef struct {
     sem_t            go, did;
     void           (*fn)(void *arg);
     void            *arg;
-} sim_worker_t;
+};
 
 /* n_stores of n_segments + 1 segments, 4 slots, an object per 16 KiB, no
  * budget, align 512, 1 s; the secret follows from the disk's seed. */
@@ -208,7 +211,7 @@ s3c_status_t sim_worker_join(sim_worker_t *worker, sim_zone_t *zone,
 void sim_worker_call(sim_worker_t *worker, void (*fn)(void *arg), void *arg);
 /* One turn of its event loop: run() if it is time, submit, reap until 0. */
 void sim_worker_turn(sim_worker_t *worker);
-/* quiesce, turns until it is idle (at most 10 s), leave. */
+/* quiesce, turns of all until it is idle (at most 10 s), leave. */
 void sim_worker_leave(sim_worker_t *worker);
 /* kill -9 (threaded workers only): no leave; its memory stays, reachable. */
 void sim_worker_kill(sim_worker_t *worker);

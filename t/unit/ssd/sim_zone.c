@@ -9,9 +9,10 @@
 #include "sim_disk.h"
 #include "ssd/ssd_layout.h"
 
-#define SIM_DEPTH     1024
-#define SIM_LEAVE_MS  10000
-#define SIM_LONG_MS   400
+#define SIM_DEPTH          1024
+#define SIM_LEAVE_MS       10000
+#define SIM_LEAVE_STEP_MS  5
+#define SIM_LONG_MS        400
 
 /* sim_disk.c */
 void sim_bury(void *p);
@@ -177,6 +178,18 @@ sim_worker_call(sim_worker_t *worker, void (*fn)(void *arg), void *arg)
 
 
 static void
+zone_note(sim_zone_t *zone, sim_worker_t *from, sim_worker_t *to)
+{
+    for (uint32_t i = 0; i < SIM_WORKERS_MAX; i++) {
+        if (zone->workers[i] == from) {
+            zone->workers[i] = to;
+            return;
+        }
+    }
+}
+
+
+static void
 worker_end(sim_worker_t *worker)
 {
     if (worker->threaded) {
@@ -188,6 +201,7 @@ worker_end(sim_worker_t *worker)
         worker->threaded = false;
     }
 
+    zone_note(worker->zone, worker, NULL);
     worker->ssd = NULL;
 }
 
@@ -227,6 +241,8 @@ sim_worker_join(sim_worker_t *worker, sim_zone_t *zone, bool threaded)
         return S3C_BUSY;
     }
 
+    zone_note(zone, NULL, worker);
+
     return S3C_OK;
 }
 
@@ -255,6 +271,17 @@ sim_worker_turn(sim_worker_t *worker)
 
 
 static void
+zone_turn(sim_zone_t *zone)
+{
+    for (uint32_t i = 0; i < SIM_WORKERS_MAX; i++) {
+        if (zone->workers[i] != NULL) {
+            sim_worker_turn(zone->workers[i]);
+        }
+    }
+}
+
+
+static void
 call_quiesce(void *arg)
 {
     sim_worker_t  *w = arg;
@@ -274,19 +301,18 @@ call_leave(void *arg)
 }
 
 
-static bool
-worker_idle(void *ctx)
-{
-    return s3c_ssd_idle(((sim_worker_t *) ctx)->ssd);
-}
-
-
 void
 sim_worker_leave(sim_worker_t *worker)
 {
     sim_worker_call(worker, call_quiesce, worker);
-    (void) sim_run_until(worker->zone->disk, worker, 1, worker_idle, worker,
-                         SIM_LEAVE_MS);
+
+    for (uint32_t ms = 0; ms < SIM_LEAVE_MS && !s3c_ssd_idle(worker->ssd);
+         ms += SIM_LEAVE_STEP_MS)
+    {
+        zone_turn(worker->zone);
+        sim_disk_step(worker->zone->disk, SIM_LEAVE_STEP_MS * 1000);
+    }
+
     sim_worker_call(worker, call_leave, worker);
     worker_end(worker);
 }

@@ -52,7 +52,7 @@ typedef struct {
     uint64_t       before[N_KEYS];       /* the drop, while its tombstone is
                                             under way: what it kills */
     uint64_t       dropped[N_KEYS];      /* not newer than this: never again */
-    uint64_t       settled[N_KEYS];      /* was to be found; 0: dropped since */
+    uint64_t       settled[N_KEYS];      /* was found; 0: not since a drop */
     killer_t       killers[KILLERS_MAX]; /* written, not yet counted */
     uint32_t       n_killers;
     uint32_t       file;                 /* of the write that is looked at */
@@ -452,7 +452,8 @@ crash(uint32_t n_stores, power_t power, uint32_t every)
 
     if (getenv("SSD_CRASH_LOUD") != NULL) {
         fprintf(stderr, "%u stores, power %d: %llu writes, %llu cuts, "
-                "%llu reads, %llu reclaimed\n", n_stores, power, (unsigned long long) n_writes, (unsigned long long) n,
+                "%llu reads, %llu reclaimed\n", n_stores, power,
+                (unsigned long long) n_writes, (unsigned long long) n,
                 (unsigned long long) n_read,
                 (unsigned long long) n_reclaim);
     }

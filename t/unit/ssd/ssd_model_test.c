@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The whole tier against a plain map. Several workers, in half of the runs each
- * with a thread that can die, share a zone over disks that fail in every way they can; what is
- * put, dropped and read is chosen by chance. A read answers the bytes of the
- * version that was the newest when it began, or none; a version that was
- * superseded or dropped is never seen again, not after a death either and not
- * after a restart, unless what came after it never reached the disk.
+ * The whole tier against a plain map. Several workers (in half of the runs each
+ * has a thread, which can die) share a zone over disks that fail in every way
+ * they can; what is put, dropped and read is chosen by chance. A read answers
+ * the bytes of the version that was the newest when it began, or none; one that
+ * was superseded or dropped is never seen again, not after a death either, and
+ * not after a restart unless what came after it never reached the disk.
  *
  * SSD_MODEL_SEED=n runs that seed, SSD_MODEL_RUNS=n that many; SSD_MODEL_LOUD
  * prints the tier's log, SSD_MODEL_KEY=n the story of one key.

@@ -630,7 +630,7 @@ test_whole_crc(void **state)
 
 
 /* Of another key: two keys may be one to the index, nothing is wrong. Of an
- * older use, although the index says otherwise: the device has lost a write. */
+ * older use, which the index does not say: the device has lost a write. */
 static void
 test_other_record(void **state)
 {

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flash: the tier by itself against fio on the same file, through HTTP against
+nginx's proxy_cache on the same disk, and what writing through costs a miss."""
+
+import json
+import os
+import statistics
+import subprocess
+
+import client
+
+KIB, MIB = 1 << 10, 1 << 20
+
+# size: how many objects, so many times the zone of 8 MiB; connections
+SETS = {4 * KIB: (40000, 32), 64 * KIB: (5000, 32), MIB: (300, 8)}
+SUBJECTS = ('flash', 'proxy_disk', 'proxy_disk_direct')
+WRITES = [(4 * KIB, 16), (MIB, 8)]
+
+
+def drop_page_cache():
+    """False: this is not root, and what lies in the page cache stays."""
+    os.sync()
+    try:
+        with open('/proc/sys/vm/drop_caches', 'w', encoding='ascii') as f:
+            f.write('3\n')
+    except OSError:
+        return False
+    return True
+
+
+# --- the tier by itself ------------------------------------------------------
+
+def fio(path, size, count, depth, seconds):
+    done = subprocess.run(
+        # behind the superblock's segment, of which little was ever written
+        ['fio', '--name=x', f'--filename={path}', '--offset=16m',
+         f'--size={size * count}',
+         '--rw=randread', f'--bs={size}', '--ioengine=io_uring', '--direct=1',
+         f'--iodepth={depth}', '--time_based', f'--runtime={seconds}',
+         '--norandommap', '--randrepeat=0', '--fixedbufs', '--registerfiles',
+         '--output-format=json'],
+        capture_output=True, text=True, check=True)
+    job = json.loads(done.stdout)['jobs'][0]
+    assert job['error'] == 0, job
+    return {'reads_s': job['read']['iops'],
+            'cpu_us': (job['usr_cpu'] + job['sys_cpu']) / 100
+            * job['job_runtime'] * 1000 / job['read']['total_ios']}
+
+
+def tier(program, path, size, count, depth, seconds):
+    done = subprocess.run(
+        [program, path, str(3 * size * count // 2 + (256 << 20)), str(size),
+         str(count), str(depth), str(seconds), '1'],
+        capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found['failed'] == 0, found
+    return found
+
+
+def alone(program, folder, rounds, seconds, quick):
+    """{(size, depth): {who: {what: median}}}; nothing without fio."""
+    path = os.path.join(folder, 'tier')
+    cells = [(size, depth, count // (10 if quick else 1))
+             for size, (count, _) in SETS.items()
+             for depth in ((1, 32) if size < MIB else (1, 8))]
+    found = {}
+    try:
+        for size, depth, count in cells:
+            taken = {'tier': [], 'fio': []}
+            for _ in range(rounds):
+                taken['tier'].append(
+                    tier(program, path, size, count, depth, seconds))
+                taken['fio'].append(fio(path, size, count, depth, seconds))
+            found[size, depth] = {
+                who: {what: statistics.median(r[what] for r in rows)
+                      for what in ('reads_s', 'cpu_us')}
+                for who, rows in taken.items()}
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+    return found
+
+
+# --- through HTTP ------------------------------------------------------------
+
+def prefix(size):
+    return f'/bench/cold/{size}/flash-'
+
+
+def fill(srv, core, subject, size, count):
+    """Every object once."""
+    done = 0
+    while done < count:
+        got = client.wrk(core, srv.url(subject, '/'), 8, 1,
+                         f'cold={prefix(size)}', f'from={done}')
+        if got['bad'] or not got['requests']:
+            raise RuntimeError(f'{subject}: {got}')
+        done += max(got['requests'] - 8, 1)
+
+
+def reads(srv, core, rounds, seconds, quick):
+    """{(subject, size): {what: median}}, and whether the page cache could be
+    dropped before each round."""
+    sets = {s: (n // (20 if quick else 1), c) for s, (n, c) in SETS.items()}
+    for subject in SUBJECTS:
+        for size, (count, _) in sets.items():
+            fill(srv, core, subject, size, count)
+    dropped = True
+
+    def once(subject, size):
+        nonlocal dropped
+        count, connections = sets[size]
+        dropped = drop_page_cache() and dropped
+        return client.measure(srv, core, subject, '/', connections, seconds,
+                              f'random={prefix(size)}', f'of={count}')
+
+    cells = [(s, size) for size in sets for s in SUBJECTS]
+    return client.interleaved(cells, rounds, once), dropped
+
+
+def writes(srv, core, rounds, seconds):
+    """Misses with and without a store behind the zone."""
+    number = 0
+
+    def once(subject, size, connections):
+        nonlocal number
+        number += 1
+        return client.measure(srv, core, subject, '/', connections, seconds,
+                              f'cold=/bench/cold/{size}/w{number}-')
+
+    cells = [(s, *cell) for cell in WRITES for s in ('cold', 'cold_flash')]
+    return client.interleaved(cells, rounds, once)
