@@ -10,6 +10,7 @@
  */
 
 #include "ngx_http_s3_cache_fill.h"
+#include "ngx_http_s3_cache_flash.h"
 
 
 static ngx_int_t ngx_http_s3_cache_object_ask(ngx_http_s3_cache_job_t *job,
@@ -121,6 +122,10 @@ ngx_http_s3_cache_object_head(ngx_http_s3_cache_job_t *job,
         }
 
         return NGX_ERROR;
+    }
+
+    if (head->status < 500) {
+        ngx_http_s3_cache_flash_superseded(job->zone, job->object);
     }
 
     if (head->status >= 300) {

@@ -50,6 +50,10 @@ void ngx_http_s3_cache_flash_drop(ngx_http_s3_cache_zone_t *zone,
 void ngx_http_s3_cache_flash_exit(void);
 /* This moment, by both clocks. */
 void ngx_http_s3_cache_flash_clock(s3c_stored_now_t *now);
+/* The origin has answered for an object that flash has, too: what lies there is
+ * not the newest any more, whether or not the answer will be kept. */
+void ngx_http_s3_cache_flash_superseded(ngx_http_s3_cache_zone_t *zone,
+    s3c_hash128_t object);
 /* From both tiers, if `pin` is still what is found under this key. */
 s3c_status_t ngx_http_s3_cache_drop(ngx_http_s3_cache_zone_t *zone,
     s3c_hash128_t key, const s3c_ram_pin_t *pin);

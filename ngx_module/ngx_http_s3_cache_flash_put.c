@@ -115,6 +115,21 @@ ngx_http_s3_cache_flash_drop(ngx_http_s3_cache_zone_t *zone,
 }
 
 
+void
+ngx_http_s3_cache_flash_superseded(ngx_http_s3_cache_zone_t *zone,
+    s3c_hash128_t object)
+{
+    uint64_t  bytes;
+
+    /* a rare case: flash was passed over, being too busy or failing */
+
+    if (zone->ssd != NULL && s3c_ssd_find(zone->ssd, object, &bytes) == S3C_OK)
+    {
+        ngx_http_s3_cache_flash_drop(zone, object);
+    }
+}
+
+
 /*
  * Flash first: once it is gone from memory, the next reader looks on flash.
  * While this pin is what is found, nobody fills the key, so nothing older can

@@ -69,16 +69,31 @@ ngx_http_s3_cache_store_open(ngx_http_s3_cache_zone_t *zone,
         store = stores[i];
 
         fd = ngx_http_s3_cache_store_open_file(store, log);
-        if (fd == -1) {
+        sh->fds[sh->nstores++] = fd;
+
+        if (fd == -1 && !store->dead) {
             return NGX_ERROR;
         }
 
-        sh->fds[sh->nstores++] = fd;
+        st = S3C_IO;
 
-        if (ngx_http_s3_cache_store_prepare(store, fd, &super, &st, log)
-            != NGX_OK)
+        if (fd != -1
+            && ngx_http_s3_cache_store_prepare(store, fd, &super, &st, log)
+               != NGX_OK)
         {
             return NGX_ERROR;
+        }
+
+        if (st == S3C_IO) {
+            /* what is in it is not known, so it is not touched: every I/O
+               fails, and the tier finds the store out of service */
+
+            store->dead = 1;
+            sh->fds[i] = -1;
+
+            if (fd != -1) {
+                (void) close(fd);
+            }
         }
 
         /* a store that has missed mounts is formatted by the next one, so the
@@ -94,7 +109,9 @@ ngx_http_s3_cache_store_open(ngx_http_s3_cache_zone_t *zone,
         conf.stores[i].segment_bytes = (uint32_t) store->segment;
         conf.stores[i].budget = store->budget;
         conf.stores[i].timeout_ms = (uint32_t) store->timeout;
-        conf.stores[i].align = ngx_http_s3_cache_store_align(fd);
+        conf.stores[i].align = store->dead
+                               ? ALIGN_MAX
+                               : ngx_http_s3_cache_store_align(fd);
         conf.n_objects += store->objects;
     }
 
@@ -110,7 +127,9 @@ void
 ngx_http_s3_cache_store_close(ngx_http_s3_cache_shared_t *sh)
 {
     while (sh->nstores > 0) {
-        (void) close(sh->fds[--sh->nstores]);
+        if (sh->fds[--sh->nstores] != -1) {
+            (void) close(sh->fds[sh->nstores]);
+        }
     }
 
     if (sh->ssd_region.addr != NULL) {
@@ -138,9 +157,11 @@ ngx_http_s3_cache_store_same(ngx_http_s3_cache_zone_t *zone,
         a = ((ngx_http_s3_cache_store_t **) zone->stores->elts)[i];
         b = ((ngx_http_s3_cache_store_t **) old->stores->elts)[i];
 
-        /* another file may lie under the same path now */
+        /* another file may lie under the same path now; and a reload is a new
+           chance for one that could not be opened */
 
-        if (a->path.len != b->path.len
+        if (b->dead
+            || a->path.len != b->path.len
             || ngx_strcmp(a->path.data, b->path.data) != 0
             || a->exists != b->exists || a->dev != b->dev
             || a->ino != b->ino || a->rdev != b->rdev
@@ -153,6 +174,15 @@ ngx_http_s3_cache_store_same(ngx_http_s3_cache_zone_t *zone,
     }
 
     return 1;
+}
+
+
+/* A disk that is gone or failing, and no mistake of the configuration. */
+
+ngx_uint_t
+ngx_http_s3_cache_store_is_dead(ngx_err_t err)
+{
+    return err == EIO || err == ENXIO || err == ENODEV;
 }
 
 
@@ -222,8 +252,10 @@ ngx_http_s3_cache_store_open_file(ngx_http_s3_cache_store_t *store,
     }
 
     if (fd == -1) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "opening s3_cache_store \"%V\" failed", &store->path);
+        store->dead = ngx_http_s3_cache_store_is_dead(ngx_errno);
+        ngx_log_error((store->dead ? NGX_LOG_ERR : NGX_LOG_EMERG), log,
+                      ngx_errno, "opening s3_cache_store \"%V\" failed",
+                      &store->path);
         return -1;
     }
 
@@ -255,9 +287,10 @@ ngx_http_s3_cache_store_prepare(ngx_http_s3_cache_store_t *store, int fd,
     *st = ngx_http_s3_cache_store_read_super(fd, super);
 
     if (*st == S3C_IO) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "reading s3_cache_store \"%V\" failed", &store->path);
-        return NGX_ERROR;
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "reading s3_cache_store \"%V\" failed: it is not used "
+                      "until a reload finds it well", &store->path);
+        return NGX_OK;
     }
 
     if (*st == S3C_INVALID || *st == S3C_UNSUPPORTED) {

@@ -42,6 +42,7 @@ typedef struct {
     ino_t          ino;
     dev_t          rdev;           /* of a block device; else 0 */
     off_t          lacks;          /* bytes that its file system must give */
+    ngx_uint_t     dead;           /* could not be read: not used */
 } ngx_http_s3_cache_store_t;
 
 
@@ -73,6 +74,7 @@ ngx_uint_t ngx_http_s3_cache_store_same(ngx_http_s3_cache_zone_t *zone,
     ngx_http_s3_cache_zone_t *old);
 /* What the first bytes of a store are; see s3c_ssd_super_decode(). IO with
  * errno. `fd` may be one for direct I/O. */
+ngx_uint_t ngx_http_s3_cache_store_is_dead(ngx_err_t err);
 s3c_status_t ngx_http_s3_cache_store_read_super(int fd,
     s3c_ssd_super_t *super);
 

@@ -171,6 +171,13 @@ ngx_http_s3_cache_store_content(ngx_conf_t *cf,
     fd = open((char *) store->path.data,
               O_RDONLY|O_NONBLOCK|O_CLOEXEC|(store->rdev ? O_EXCL : 0));
 
+    if (fd == -1 && ngx_http_s3_cache_store_is_dead(ngx_errno)) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, ngx_errno,
+                           "s3_cache_store \"%V\" cannot be opened: it will "
+                           "not be used", &store->path);
+        return NGX_CONF_OK;
+    }
+
     if (fd == -1) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
                            "s3_cache_store \"%V\" cannot be opened",
@@ -199,10 +206,11 @@ ngx_http_s3_cache_store_content(ngx_conf_t *cf,
     switch (st) {
 
     case S3C_IO:
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
-                           "s3_cache_store \"%V\" cannot be read",
-                           &store->path);
-        return NGX_CONF_ERROR;
+        /* a disk that is dead costs hits, and nothing else */
+        ngx_conf_log_error(NGX_LOG_WARN, cf, err,
+                           "s3_cache_store \"%V\" cannot be read: it will "
+                           "not be used", &store->path);
+        break;
 
     case S3C_INVALID:
         if (store->take) {

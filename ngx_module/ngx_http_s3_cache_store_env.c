@@ -53,6 +53,11 @@ ngx_http_s3_cache_env_lock(void *ctx, uint32_t store)
 
     int  rc;
 
+    if (zone->shared->fds[store] == -1) {
+        /* nobody's: the others need not wait for it */
+        return true;
+    }
+
     do {
         rc = flock(zone->shared->fds[store], LOCK_EX|LOCK_NB);
     } while (rc == -1 && ngx_errno == NGX_EINTR);
