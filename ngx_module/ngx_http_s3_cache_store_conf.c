@@ -229,6 +229,22 @@ ngx_http_s3_cache_store_sizes(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (store->bytes / segment > S3C_SSD_SEGMENTS_MAX
+        && segment < (off_t) S3C_SSD_SEGMENT_MAX)
+    {
+        while (store->bytes / segment > S3C_SSD_SEGMENTS_MAX
+               && segment < (off_t) S3C_SSD_SEGMENT_MAX)
+        {
+            segment *= 2;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "segments of s3_cache_store \"%V\" are too small "
+                           "for its size: \"segment=%Om\" is needed",
+                           &store->path, segment >> 20);
+        return NGX_CONF_ERROR;
+    }
+
     if (store->objects == 0) {
         store->objects = store->bytes / OBJECT_DEFAULT;
     }

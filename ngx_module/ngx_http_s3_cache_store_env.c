@@ -12,6 +12,7 @@
 
 
 static uint64_t ngx_http_s3_cache_env_usec(void *ctx);
+static uint64_t ngx_http_s3_cache_env_wall_s(void *ctx);
 static bool ngx_http_s3_cache_env_lock(void *ctx, uint32_t store);
 static void ngx_http_s3_cache_env_random(void *ctx, void *out, size_t len);
 static void ngx_http_s3_cache_env_observe(void *ctx,
@@ -29,6 +30,7 @@ ngx_http_s3_cache_store_env(ngx_http_s3_cache_zone_t *zone,
     ngx_memcpy(env->fds, zone->shared->fds, sizeof(env->fds));
     env->ctx = zone;
     env->usec = ngx_http_s3_cache_env_usec;
+    env->wall_s = ngx_http_s3_cache_env_wall_s;
     env->lock = ngx_http_s3_cache_env_lock;
     env->random = ngx_http_s3_cache_env_random;
     env->observe = ngx_http_s3_cache_env_observe;
@@ -40,6 +42,13 @@ static uint64_t
 ngx_http_s3_cache_env_usec(void *ctx)
 {
     return ngx_http_s3_cache_usec();
+}
+
+
+static uint64_t
+ngx_http_s3_cache_env_wall_s(void *ctx)
+{
+    return (uint64_t) ngx_time();
 }
 
 

@@ -6,6 +6,8 @@
  * OWNER    the pool belongs to the owner and to each thread that is still in
  *          it; the last one that leaves frees it. So a call that never
  *          returns keeps the pool, on purpose, and nobody waits for it.
+ * SHARES   of several files, one may keep as many threads busy as it leaves
+ *          idle: one that hangs never has all. Files take turns.
  */
 #define _GNU_SOURCE      /* preadv2, RWF_DSYNC, dladdr */
 
@@ -23,11 +25,18 @@
 
 #define STACK_BYTES  (256u << 10)
 #define TRIES_MAX    16              /* of EAGAIN and EINTR */
+#define FILES_MAX    64u             /* the last ones share a queue */
 
 typedef struct {
     s3c_io_op_t   *first;
     s3c_io_op_t  **last;
 } fifo_t;
+
+typedef struct {
+    int       fd;
+    uint32_t  n_busy;                /* threads */
+    fifo_t    todo;
+} file_t;
 
 typedef struct pool_s  pool_t;
 
@@ -44,9 +53,12 @@ struct pool_s {
 
     pthread_mutex_t  lock;           /* of what follows */
     pthread_cond_t   work;
-    fifo_t           todo;
+    file_t           files[FILES_MAX];
+    uint32_t         n_files;        /* that were ever used */
+    uint32_t         turn;           /* whose it was */
     fifo_t           ended;
-    uint32_t         n_idle;
+    uint32_t         n_idle;         /* wait for work */
+    uint32_t         n_busy;         /* in a system call */
     uint32_t         n_members;      /* threads and, until close, the owner */
     bool             is_closed;
     uint32_t         n_workers;
@@ -85,6 +97,53 @@ fifo_take(fifo_t *fifo)
     }
 
     return op;
+}
+
+
+static file_t *
+file_locked(pool_t *pool, int fd)
+{
+    file_t    *file;
+    uint32_t   i;
+
+    for (i = 0; i < pool->n_files; i++) {
+        if (pool->files[i].fd == fd) {
+            return &pool->files[i];
+        }
+    }
+
+    if (i == FILES_MAX) {
+        return &pool->files[FILES_MAX - 1];
+    }
+
+    file = &pool->files[pool->n_files++];
+    file->fd = fd;
+    fifo_clear(&file->todo);
+
+    return file;
+}
+
+
+/* The next in turn that has work and not yet its share of the threads. */
+static file_t *
+file_next_locked(pool_t *pool)
+{
+    file_t    *file;
+    uint32_t   at;
+
+    for (uint32_t i = 1; i <= pool->n_files; i++) {
+        at = (pool->turn + i) % pool->n_files;
+        file = &pool->files[at];
+
+        if (file->todo.first != NULL
+            && (pool->n_files == 1
+                || file->n_busy + pool->n_busy < pool->n_workers))
+        {
+            return file;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -168,6 +227,7 @@ leave_locked(pool_t *pool)
 static void *
 worker_run(void *arg)
 {
+    file_t       *file;
     int32_t       result;
     worker_t     *worker = arg;
     pool_t       *pool = worker->pool;
@@ -176,20 +236,32 @@ worker_run(void *arg)
     pthread_mutex_lock(&pool->lock);
 
     while (!pool->is_closed) {
-        op = fifo_take(&pool->todo);
+        file = file_next_locked(pool);
 
-        if (op == NULL) {
+        if (file == NULL) {
             pool->n_idle++;
             pthread_cond_wait(&pool->work, &pool->lock);
             pool->n_idle--;
             continue;
         }
 
+        pool->turn = (uint32_t) (file - pool->files);
+        op = fifo_take(&file->todo);
         worker->is_busy = true;
+        file->n_busy++;
+        pool->n_busy++;
+
+        /* Who ended may have left a share to another file than it took. */
+        if (pool->n_idle > 0 && file_next_locked(pool) != NULL) {
+            pthread_cond_signal(&pool->work);
+        }
+
         pthread_mutex_unlock(&pool->lock);
         result = run(op);
         pthread_mutex_lock(&pool->lock);
         worker->is_busy = false;
+        file->n_busy--;
+        pool->n_busy--;
 
         if (pool->is_closed) {
             break;                   /* the op is the caller's again */
@@ -232,15 +304,20 @@ threads_queue(s3c_io_t *io, s3c_io_op_t *op)
 static void
 threads_submit(s3c_io_t *io)
 {
-    pool_t    *pool = (pool_t *) io;
-    uint32_t   n_wake;
+    pool_t       *pool = (pool_t *) io;
+    uint32_t      n_wake;
+    s3c_io_op_t  *op;
 
     if (pool->n_staged == 0) {
         return;
     }
 
     pthread_mutex_lock(&pool->lock);
-    fifo_move(&pool->todo, &pool->staged);
+
+    while ((op = fifo_take(&pool->staged)) != NULL) {
+        fifo_put(&file_locked(pool, op->fd)->todo, op);
+    }
+
     n_wake = pool->n_staged < pool->n_idle ? pool->n_staged : pool->n_idle;
     pthread_mutex_unlock(&pool->lock);
 
@@ -399,7 +476,6 @@ s3c_io_threads_open(s3c_io_t **io, uint32_t depth, uint32_t n_threads)
     pool->io.depth = depth;
     pool->n_members = 1;
     fifo_clear(&pool->staged);
-    fifo_clear(&pool->todo);
     fifo_clear(&pool->ended);
 
     pool->io.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

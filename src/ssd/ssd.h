@@ -35,6 +35,7 @@
 #define S3C_SSD_SEGMENT_MIN       (1u << 20)
 #define S3C_SSD_SEGMENT_MAX       (64u << 20)
 #define S3C_SSD_SEGMENTS_MIN      8              /* of a store */
+#define S3C_SSD_SEGMENTS_MAX      65536          /* but if they are the largest */
 #define S3C_SSD_STORE_BYTES_MAX   (1ull << 44)   /* 16 TiB */
 #define S3C_SSD_NO_SLOT           UINT32_MAX
 
@@ -110,6 +111,8 @@ typedef struct {
     int         fds[S3C_SSD_STORES_MAX];
     void       *ctx;
     uint64_t  (*usec)(void *ctx);                    /* monotonic */
+    /* since 1970, roughly; NULL or 0: not known */
+    uint64_t  (*wall_s)(void *ctx);
     /* flock(fd, LOCK_EX | LOCK_NB), or its simulation: true when held */
     bool      (*lock)(void *ctx, uint32_t store);
     void      (*random)(void *ctx, void *out, size_t len);
@@ -166,7 +169,8 @@ struct s3c_ssd_read_s {
     /* Once. OK: all wanted frames were delivered. MISS: it is not there (any
      * more), or has no frame at `off`. CORRUPT, IO, TIMEOUT: the entry has been
      * dropped; the next find is a MISS. BUSY: no memory or no room in the
-     * queue for as long as the time-out; the entry stays. */
+     * queue, nor has any come free for as long as the time-out; the
+     * entry stays. */
     void          (*on_end)(s3c_ssd_read_t *read, s3c_status_t st);
     void           *data;
 
@@ -174,10 +178,12 @@ struct s3c_ssd_read_s {
 };
 
 /* Begins; callbacks never run inside. MISS: not there. BUSY: S3C_SSD_READS_MAX
- * reads are under way in this worker. A range costs one I/O over its frames;
- * up to S3C_SSD_READ_WINDOW bytes at a time. */
+ * reads of this store are under way in this worker, or, if there are several
+ * stores, as many as leave a share to the others. A range costs one I/O over
+ * its frames; up to S3C_SSD_READ_WINDOW bytes at a time. */
 #define S3C_SSD_READS_MAX    1024
-#define S3C_SSD_READ_WINDOW  (1u << 20)
+#define S3C_SSD_READ_WINDOW  ((1u << 20) + (16u << 10))  /* heads, edges: a
+                                                            MiB at once */
 s3c_status_t s3c_ssd_read(s3c_ssd_t *ssd, s3c_ssd_read_t *read,
     uint64_t now_ms) S3C_MUST_CHECK;
 /* on_end will not be called. */

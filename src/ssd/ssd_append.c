@@ -290,7 +290,7 @@ s3c_ssd_appender_install(s3c_ssd_appender_t *ap)
 void
 s3c_ssd_appender_seal(s3c_ssd_appender_t *ap)
 {
-    s3c_ssd_flush(ap, false);
+    s3c_ssd_flush(ap);
     s3c_ssd_appender_retire(ap);
     ap->closing = true;
     s3c_ssd_appender_step(ap);

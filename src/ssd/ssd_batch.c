@@ -88,10 +88,17 @@ s3c_ssd_write_unwait(s3c_ssd_write_t *w)
 void
 s3c_ssd_write_resend(s3c_ssd_t *ssd)
 {
+    bool               any = false;
     s3c_ssd_writer_t  *wr = ssd->writer;
 
     while (wr->waiting != NULL && send_try(wr->waiting)) {
         wr->waiting = wr->waiting->next;
+        any = true;
+    }
+
+    if (any) {
+        s3c_io_submit(ssd->env.io);
+        s3c_ssd_tombstones_publish(ssd);
     }
 }
 
@@ -163,9 +170,8 @@ batch_release(s3c_ssd_batch_t *b)
     s3c_ssd_writer_t  *wr = b->write.ssd->writer;
     s3c_ssd_lane_t    *lane = lane_of(b->write.appender);
 
-    if (b->sync) {
+    if (b->counted) {
         lane->n_syncs--;
-        b->sync = false;
     }
 
     lane->n_batches--;
@@ -200,10 +206,6 @@ settle(s3c_ssd_appender_t *ap, uint32_t durable)
         }
 
         mine = s3c_ssd_appender_is_mine(ap);
-
-        if (mine && ap->floor > ssd->stores[ap->store].floor_flash) {
-            ssd->stores[ap->store].floor_flash = ap->floor;
-        }
 
         for (n = 0; n < S3C_SSD_LOCKED_MAX && ap->n_settled < ap->n_entries;
              n++)
@@ -303,6 +305,8 @@ batch_take(s3c_ssd_appender_t *ap)
     b->write.state = S3C_SSD_WRITE_FILLING;
     b->write.again = false;
     b->write.hung = false;
+    b->sync = false;
+    b->counted = false;
     b->next = NULL;
     b->off = ap->at;
     b->fill = 0;
@@ -321,7 +325,7 @@ batch_take(s3c_ssd_appender_t *ap)
 
 
 static void
-batch_send(s3c_ssd_batch_t *b, bool sync)
+batch_send(s3c_ssd_batch_t *b)
 {
     uint32_t             pad = -b->fill & (S3C_SSD_BLOCK - 1);
     s3c_ssd_t           *ssd = b->write.ssd;
@@ -333,15 +337,15 @@ batch_send(s3c_ssd_batch_t *b, bool sync)
         ap->at = b->off + b->fill;
     }
 
-    if (sync) {
-        b->sync = true;
+    if (b->sync) {
+        b->counted = true;
         lane_of(ap)->n_syncs++;
     }
 
     /* The header, too, or a tombstone that lasts is in a segment that is not
      * recognised after a power failure. */
     b->write.op = (s3c_io_op_t) {
-        .kind = sync || b->off == 0 ? S3C_IO_WRITE_DSYNC : S3C_IO_WRITE,
+        .kind = b->sync || b->off == 0 ? S3C_IO_WRITE_DSYNC : S3C_IO_WRITE,
         .fd = ssd->env.fds[ap->store],
         .buf = b->buf,
         .len = b->fill,
@@ -358,13 +362,13 @@ batch_send(s3c_ssd_batch_t *b, bool sync)
 
 
 void
-s3c_ssd_flush(s3c_ssd_appender_t *ap, bool sync)
+s3c_ssd_flush(s3c_ssd_appender_t *ap)
 {
     s3c_ssd_batch_t  *b;
 
     for (b = ap->first; b != NULL; b = b->next) {
         if (b->write.state == S3C_SSD_WRITE_FILLING) {
-            batch_send(b, sync);
+            batch_send(b);
         }
     }
 }
@@ -521,6 +525,16 @@ stage_frames(s3c_ssd_appender_t *ap, s3c_ssd_frame_rec_t head,
 }
 
 
+/* A tombstone lasts whoever sends it: a flush, a full batch, the footer. */
+static void
+sync_from(s3c_ssd_batch_t *b)
+{
+    for ( /* void */ ; b != NULL; b = b->next) {
+        b->sync = true;
+    }
+}
+
+
 void
 s3c_ssd_stage_record(s3c_ssd_appender_t *ap, const s3c_ssd_frame_rec_t *head,
     const struct iovec *iov, int n_iov, bool paid, bool supersedes)
@@ -544,6 +558,10 @@ s3c_ssd_stage_record(s3c_ssd_appender_t *ap, const s3c_ssd_frame_rec_t *head,
 
     s3c_ssd_stage(ap, NULL, -ap->at & (S3C_SSD_UNIT - 1));
 
+    if (head->kind == S3C_SSD_KIND_TOMBSTONE) {
+        sync_from(b);
+    }
+
     e = &ap->entries[ap->n_entries++];
     *e = (s3c_ssd_footer_rec_t) {
         .key_lo = head->key_lo,
@@ -564,7 +582,7 @@ s3c_ssd_stage_record(s3c_ssd_appender_t *ap, const s3c_ssd_frame_rec_t *head,
             && b->fill == S3C_SSD_BATCH_BYTES
             && head->kind == S3C_SSD_KIND_RECORD)
         {
-            batch_send(b, false);
+            batch_send(b);
         }
     }
 }

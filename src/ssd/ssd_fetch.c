@@ -19,20 +19,27 @@ static void op_done(s3c_io_op_t *io);
 
 /* The table's pages are touched as they are needed. */
 s3c_ssd_op_t *
-s3c_ssd_op_take(s3c_ssd_reader_t *r)
+s3c_ssd_op_take(s3c_ssd_t *ssd, uint32_t store)
 {
-    s3c_ssd_op_t  *op = r->free;
+    s3c_ssd_op_t      *op;
+    s3c_ssd_reader_t  *r = ssd->reader;
+    s3c_ssd_queue_t   *q = &r->queues[store];
 
-    if (op != NULL) {
-        r->free = op->next;
-
-    } else if (r->n_used < S3C_SSD_READ_OPS) {
-        op = &r->ops[r->n_used++];
-
-    } else {
+    if (q->n_reads >= S3C_SSD_READS_MAX || r->n_ops >= S3C_SSD_READ_OPS
+        || (ssd->n_stores > 1 && q->n_ops + r->n_ops >= S3C_SSD_READ_OPS))
+    {
         return NULL;
     }
 
+    op = r->free;
+
+    if (op != NULL) {
+        r->free = op->next;
+    } else {
+        op = &r->ops[r->n_used++];
+    }
+
+    q->n_ops++;
     r->n_ops++;
 
     return op;
@@ -51,6 +58,7 @@ s3c_ssd_op_free(s3c_ssd_op_t *op)
     op->state = S3C_SSD_OP_FREE;
     op->next = r->free;
     r->free = op;
+    r->queues[op->store].n_ops--;
     r->n_ops--;
 }
 
@@ -69,7 +77,7 @@ s3c_ssd_op_tell(s3c_ssd_op_t *op, s3c_status_t st)
 
     op->read = NULL;
     read->op = NULL;
-    ssd->reader->n_reads--;
+    ssd->reader->queues[op->store].n_reads--;
 
     if (st == S3C_OK) {
         s3c_ssd_count(&store->n_hit, 1);
@@ -97,9 +105,10 @@ s3c_ssd_op_end(s3c_ssd_op_t *op, s3c_status_t st)
 
 /* --- what went wrong ----------------------------------------------------- */
 
-/* True if the record was still there: then it was the device's fault. */
+/* True if the record was still there: then it was the device's fault. Counted
+ * under the lock: a drop must know that something has left unseen. */
 bool
-s3c_ssd_op_drop_place(s3c_ssd_op_t *op)
+s3c_ssd_op_drop_place(s3c_ssd_op_t *op, _Atomic uint64_t *counter)
 {
     bool              there = false;
     s3c_ssd_t        *ssd = op->ssd;
@@ -114,6 +123,10 @@ s3c_ssd_op_drop_place(s3c_ssd_op_t *op)
                 == S3C_OK;
     }
 
+    if (there && counter != NULL) {
+        s3c_ssd_count(counter, 1);
+    }
+
     s3c_ssd_unlock(ssd);
 
     return there;
@@ -126,11 +139,10 @@ op_corrupt(s3c_ssd_op_t *op)
     s3c_ssd_t           *ssd = op->ssd;
     s3c_ssd_store_sh_t  *store = &ssd->stores[op->store];
 
-    if (!s3c_ssd_op_drop_place(op)) {
+    if (!s3c_ssd_op_drop_place(op, &store->n_corrupt)) {
         return S3C_MISS;
     }
 
-    s3c_ssd_count(&store->n_corrupt, 1);
     s3c_ssd_say(ssd, S3C_SSD_LOG_CORRUPT, op->store,
                 atomic_load_explicit(&store->n_corrupt, memory_order_relaxed),
                 NULL);
@@ -147,7 +159,7 @@ op_io_error(s3c_ssd_op_t *op, int err)
     s3c_ssd_count(&ssd->stores[op->store].n_read_error, 1);
     s3c_ssd_say(ssd, S3C_SSD_LOG_ERROR, op->store, (uint64_t) err, "read");
 
-    return s3c_ssd_op_drop_place(op) ? S3C_IO : S3C_MISS;
+    return s3c_ssd_op_drop_place(op, NULL) ? S3C_IO : S3C_MISS;
 }
 
 
@@ -175,20 +187,27 @@ op_send(s3c_ssd_op_t *op)
     op->state = S3C_SSD_OP_FLYING;
     op->deadline_us = ssd->env.usec(ssd->env.ctx)
                       + (uint64_t) store->conf.timeout_ms * 1000;
-    s3c_ssd_op_list_add(&ssd->reader->flying[op->store], op);
+    s3c_ssd_op_list_add(&ssd->reader->queues[op->store].flying, op);
     s3c_ssd_reads_add(ssd, op->store, 1);
 
     return S3C_OK;
 }
 
 
+/* MISS: its store is out of service. BUSY: no memory, or no room in the queue;
+ * AGAIN: its store has its share. */
 static s3c_status_t
 op_try(s3c_ssd_op_t *op)
 {
-    s3c_status_t  st;
+    s3c_ssd_t     *ssd = op->ssd;
+    s3c_status_t   st;
+
+    if (!s3c_ssd_in_service(ssd, op->store)) {
+        return S3C_MISS;
+    }
 
     if (op->buffer.data == NULL) {
-        st = s3c_ssd_pool_take(&op->ssd->reader->pool, op->window.len,
+        st = s3c_ssd_pool_take(&ssd->reader->pool, op->store, op->window.len,
                                &op->buffer);
         if (st != S3C_OK) {
             return st;
@@ -206,10 +225,18 @@ s3c_ssd_op_go(s3c_ssd_op_t *op)
 {
     bool               begun = op->buffer.data != NULL;
     s3c_ssd_t         *ssd = op->ssd;
+    s3c_status_t       st;
     s3c_ssd_reader_t  *r = ssd->reader;
+    s3c_ssd_queue_t   *q = &r->queues[op->store];
 
-    if ((begun || r->waiting.first == NULL) && op_try(op) == S3C_OK) {
-        return;
+    if (begun || (q->waiting.first == NULL && !r->is_full)) {
+        st = op_try(op);
+
+        if (st == S3C_OK) {
+            return;
+        }
+
+        r->is_full = r->is_full || st == S3C_BUSY;
     }
 
     op->state = S3C_SSD_OP_WAITING;
@@ -218,24 +245,69 @@ s3c_ssd_op_go(s3c_ssd_op_t *op)
                         * 1000;
 
     if (begun) {
-        s3c_ssd_op_list_first(&r->waiting, op);
+        op->ticket = 0;
+        s3c_ssd_op_list_first(&q->waiting, op);
     } else {
-        s3c_ssd_op_list_add(&r->waiting, op);
+        op->ticket = ++r->ticket;
+        s3c_ssd_op_list_add(&q->waiting, op);
     }
 }
 
 
-/* Those that wait, as far as there is room. */
-void
-s3c_ssd_op_pump(s3c_ssd_reader_t *r)
+/* Of those that may go on, the one that has waited longest. */
+static s3c_ssd_op_t *
+op_next(const s3c_ssd_t *ssd)
 {
-    s3c_ssd_op_t  *op;
+    s3c_ssd_op_t           *op, *found = NULL;
+    const s3c_ssd_queue_t  *q = ssd->reader->queues;
 
-    while ((op = r->waiting.first) != NULL) {
-        s3c_ssd_op_list_remove(&r->waiting, op);
+    for (uint32_t i = 0; i < ssd->n_stores; i++) {
+        op = q[i].waiting.first;
 
-        if (op_try(op) != S3C_OK) {
-            s3c_ssd_op_list_first(&r->waiting, op);
+        if (op != NULL && !q[i].has_share
+            && (found == NULL || op->ticket < found->ticket))
+        {
+            found = op;
+        }
+    }
+
+    return found;
+}
+
+
+void
+s3c_ssd_op_pump(s3c_ssd_t *ssd)
+{
+    s3c_ssd_op_t      *op;
+    s3c_ssd_queue_t   *q;
+    s3c_ssd_reader_t  *r = ssd->reader;
+
+    r->is_full = false;
+
+    for (uint32_t i = 0; i < ssd->n_stores; i++) {
+        r->queues[i].has_share = false;
+    }
+
+    while ((op = op_next(ssd)) != NULL) {
+        q = &r->queues[op->store];
+        s3c_ssd_op_list_remove(&q->waiting, op);
+
+        switch (op_try(op)) {
+        case S3C_OK:
+            break;
+
+        case S3C_MISS:
+            s3c_ssd_op_end(op, S3C_MISS);
+            break;
+
+        case S3C_AGAIN:
+            s3c_ssd_op_list_first(&q->waiting, op);
+            q->has_share = true;         /* the other stores go on */
+            break;
+
+        default:
+            s3c_ssd_op_list_first(&q->waiting, op);
+            r->is_full = true;
             return;
         }
     }
@@ -435,6 +507,7 @@ op_done(s3c_io_op_t *io)
     s3c_ssd_op_t        *op = (s3c_ssd_op_t *) io;
     int32_t              n = io->result;
     s3c_ssd_t           *ssd = op->ssd;
+    s3c_ssd_queue_t     *q;
     s3c_ssd_reader_t    *r;
     s3c_ssd_store_sh_t  *store;
 
@@ -443,6 +516,7 @@ op_done(s3c_io_op_t *io)
     }
 
     r = ssd->reader;
+    q = &r->queues[op->store];
     store = &ssd->stores[op->store];
 
     s3c_ssd_reads_add(ssd, op->store, -1);
@@ -453,11 +527,12 @@ op_done(s3c_io_op_t *io)
 
     if (op->hung) {                      /* was told, and is in no list */
         s3c_ssd_op_free(op);
-        s3c_ssd_op_pump(r);
+        s3c_ssd_op_pump(ssd);
         return;
     }
 
-    s3c_ssd_op_list_remove(&r->flying[op->store], op);
+    s3c_ssd_op_list_remove(&q->flying, op);
+    q->ended_us = r->ended_us = ssd->env.usec(ssd->env.ctx);
 
     /* a file that ends early is an error as well */
     s3c_ssd_store_result(ssd, op->store, S3C_IO_READ,
@@ -473,5 +548,5 @@ op_done(s3c_io_op_t *io)
         op_deliver(op);
     }
 
-    s3c_ssd_op_pump(r);
+    s3c_ssd_op_pump(ssd);
 }

@@ -9,9 +9,12 @@
  *   ssd_admit    budget, ghost: may this be written?
  *   ssd_write    appender: staging, batches, footers; put, drop
  *   ssd_read     reads; ssd_fetch: their I/O and checks; ssd_window: buffers
- *   ssd_keeper   mounting, failing and retrying stores, dead workers
+ *   ssd_keeper   whose turn it is; ssd_health: who is well, or dead
+ *   ssd_mount    superblocks of all; ssd_retry: of one that failed;
+ *                ssd_epoch: of those that it left behind
  *   ssd_recover  the index from footers
- *   ssd_reclaim  the oldest segment becomes free; what is hot is kept
+ *   ssd_reclaim  the oldest segment becomes free; ssd_move: what is hot is
+ *                kept; ssd_release: the rest leaves
  */
 #ifndef S3C_SSD_SSD_INTERNAL_H
 #define S3C_SSD_SSD_INTERNAL_H
@@ -233,18 +236,18 @@ s3c_status_t s3c_ssd_segment_oldest_locked(s3c_ssd_t *ssd, uint32_t store,
 void s3c_ssd_segment_free_locked(s3c_ssd_t *ssd, uint32_t segment);
 /* A slot has nothing under way: it is new, or its worker has died. */
 void s3c_ssd_flights_clear(s3c_ssd_t *ssd, uint32_t slot);
-/* What is open for this slot becomes TORN with a rest; its PENDING places are
- * removed. For the keeper, when a worker has died. */
+/* What is open for this slot becomes TORN with a rest, for its worker has died.
+ * Its PENDING places stay, never to be found, until the keeper sweeps them. */
 void s3c_ssd_segment_orphan_locked(s3c_ssd_t *ssd, uint32_t slot);
 /* A place comes into (n is 1) or leaves (-1) the index. */
 void s3c_ssd_segment_count_locked(s3c_ssd_t *ssd, s3c_ssd_place_t place,
     int n);
 /* Every count from the index anew. */
 void s3c_ssd_recount_locked(s3c_ssd_t *ssd);
-/* All places of a store go, all its segments become FREE. Or UNKNOWN: then the
- * tombstones stay. */
-void s3c_ssd_store_empty_locked(s3c_ssd_t *ssd, uint32_t store,
-    s3c_ssd_segment_state_t state);
+/* All records of a store go, all its segments become FREE. Sweep it before,
+ * in slices, with the second one (ctx: &store). */
+void s3c_ssd_store_empty_locked(s3c_ssd_t *ssd, uint32_t store);
+bool s3c_ssd_take_records(void *ctx, s3c_ssd_place_t place, uint64_t slot);
 
 /* --- ssd_admit ------------------------------------------------------------------- */
 
@@ -300,6 +303,8 @@ bool s3c_ssd_reader_idle(const s3c_ssd_t *ssd);
 void s3c_ssd_store_result(s3c_ssd_t *ssd, uint32_t store, s3c_io_kind_t kind,
     int err);
 void s3c_ssd_store_fail(s3c_ssd_t *ssd, uint32_t store);
+/* What a worker that has died had queued is lost. */
+void s3c_ssd_tombstones_orphan_locked(s3c_ssd_t *ssd, uint32_t slot);
 void s3c_ssd_keeper_run(s3c_ssd_t *ssd);       /* takes the role if free */
 bool s3c_ssd_keeper_idle(const s3c_ssd_t *ssd);
 void s3c_ssd_keeper_quit(s3c_ssd_t *ssd);      /* gives the role up */

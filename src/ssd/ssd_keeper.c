@@ -3,74 +3,13 @@
  * The keeper's role: one worker has it, whoever took its lock. It mounts,
  * recovers, reclaims, tries failed stores again and clears up after workers
  * that died. A keeper may die at any moment; what it did so far is judged by
- * the states of stores and segments alone, and its successor goes on. Also
- * here: the health of stores, which every worker reports. Never blocks.
+ * the states of stores and segments alone, and its successor goes on. Never
+ * blocks.
  */
 #include "ssd/ssd_keeper.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-
-
-/* --- the health of a store --------------------------------------------- */
-
-void
-s3c_ssd_store_result(s3c_ssd_t *ssd, uint32_t store, s3c_io_kind_t kind,
-    int err)
-{
-    _Atomic uint32_t  *errors;
-
-    errors = &ssd->stores[store].errors[kind == S3C_IO_READ ? 0 : 1];
-
-    if (err == 0) {
-        /* Written only when it changes: all workers share the line. */
-        if (atomic_load_explicit(errors, memory_order_relaxed) != 0) {
-            atomic_store_explicit(errors, 0, memory_order_relaxed);
-        }
-
-        return;
-    }
-
-    if (atomic_fetch_add(errors, 1) + 1 >= S3C_SSD_ERRORS_MAX) {
-        s3c_ssd_store_fail(ssd, store);
-    }
-}
-
-
-/* Without the lock: its callers may hold it. Who changes the state, alone,
- * writes the rest. */
-void
-s3c_ssd_store_fail(s3c_ssd_t *ssd, uint32_t store)
-{
-    uint32_t             state, n;
-    uint64_t             wait;
-    s3c_ssd_store_sh_t  *st = &ssd->stores[store];
-
-    state = atomic_load(&st->state);
-
-    do {
-        if (state != S3C_SSD_SERVING && state != S3C_SSD_RECOVERING) {
-            return;
-        }
-
-        n = st->n_failures < 16 ? st->n_failures : 16;
-        wait = (uint64_t) S3C_SSD_RETRY_MS << n;
-        st->retry_ms = ssd->now_ms + (wait < S3C_SSD_RETRY_MAX_MS
-                                      ? wait : S3C_SSD_RETRY_MAX_MS);
-
-    } while (!atomic_compare_exchange_weak(&st->state, &state,
-                                           S3C_SSD_FAILED));
-
-    st->n_failures++;
-    s3c_ssd_count(&st->n_out_of_service, 1);
-    s3c_ssd_say(ssd, S3C_SSD_LOG_FAILED, store,
-                atomic_load(&st->errors[0]) + atomic_load(&st->errors[1]), NULL);
-
-    if (ssd->writer != NULL) {
-        s3c_ssd_writer_abandon(ssd, store);
-    }
-}
 
 
 /* --- what the keeper before has left ----------------------------------- */
@@ -97,7 +36,6 @@ store_again_locked(s3c_ssd_t *ssd, uint32_t store)
 
     st->recovery_begun_ms = ssd->now_ms;
     atomic_store(&st->state, S3C_SSD_RECOVERING);
-    ssd->head->recovering++;
 }
 
 
@@ -143,7 +81,7 @@ static bool
 keeper_look(s3c_ssd_t *ssd)
 {
     bool               again = false;
-    uint32_t           i;
+    uint32_t           i, n = 0;
     s3c_ssd_keeper_t  *k = ssd->keeper;
 
     if (!s3c_ssd_lock(ssd)) {
@@ -169,7 +107,12 @@ keeper_look(s3c_ssd_t *ssd)
         again |= s3c_ssd_state(ssd, i) == S3C_SSD_RECOVERING;
     }
 
-    ssd->head->recovering = 0;
+    for (i = 0; again && i < ssd->n_stores; i++) {
+        n += s3c_ssd_in_service(ssd, i);
+    }
+
+    /* Once, and before the states: drops must leave their marks. */
+    ssd->head->recovering = n;
 
     for (i = 0; again && i < ssd->n_stores; i++) {
         if (s3c_ssd_in_service(ssd, i)) {
@@ -209,10 +152,9 @@ take_tombstone(void *ctx, s3c_ssd_place_t p, uint64_t slot)
 }
 
 
-/* The whole index in slices, as far as this turn's time goes. */
-static void
-keeper_scan(s3c_ssd_t *ssd, uint64_t *at,
-    bool (*take)(void *ctx, s3c_ssd_place_t place, uint64_t slot))
+void
+s3c_ssd_keeper_scan(s3c_ssd_t *ssd, uint64_t *at,
+    bool (*take)(void *ctx, s3c_ssd_place_t place, uint64_t slot), void *ctx)
 {
     uint64_t  n = 0, until = ssd->env.usec(ssd->env.ctx) + S3C_SSD_SLICE_USEC;
 
@@ -224,10 +166,27 @@ keeper_scan(s3c_ssd_t *ssd, uint64_t *at,
         }
 
         *at = s3c_ssd_index_scan_locked(ssd, *at, S3C_SSD_SLICE_ENTRIES, take,
-                                        ssd);
+                                        ctx);
         s3c_ssd_unlock(ssd);
         n += S3C_SSD_SLICE_ENTRIES;
     }
+}
+
+
+/* What the dead have left in the index: a new keeper looks anyway. */
+static void
+keeper_orphans(s3c_ssd_t *ssd)
+{
+    s3c_ssd_keeper_t  *k = ssd->keeper;
+    uint64_t           n = __atomic_load_n(&ssd->head->n_orphan,
+                                           __ATOMIC_RELAXED);
+
+    if (k->orphan_at == ssd->n_buckets && k->n_orphan != n) {
+        k->n_orphan = n;
+        k->orphan_at = 0;
+    }
+
+    s3c_ssd_keeper_scan(ssd, &k->orphan_at, s3c_ssd_take_orphan, ssd);
 }
 
 
@@ -361,6 +320,19 @@ store_reclaim(s3c_ssd_t *ssd, uint32_t store)
 }
 
 
+/* What a drop has left behind on it may come back at a restart. */
+static void
+store_check(s3c_ssd_t *ssd, uint32_t store)
+{
+    s3c_ssd_store_sh_t  *st = &ssd->stores[store];
+
+    if (st->lost_tombstones != 0 && s3c_ssd_in_service(ssd, store)) {
+        s3c_ssd_store_fail(ssd, store);
+        st->retry_ms = ssd->now_ms;
+    }
+}
+
+
 static void
 store_run(s3c_ssd_t *ssd, uint32_t store)
 {
@@ -380,7 +352,10 @@ store_run(s3c_ssd_t *ssd, uint32_t store)
             k->reclaim[store] = NULL;
         }
 
-        store_retry(ssd, store);
+        /* It would be written with an epoch that is none any more. */
+        if (k->raise == NULL) {
+            store_retry(ssd, store);
+        }
 
     } else if (s3c_ssd_state(ssd, store) == S3C_SSD_SERVING) {
         store_reclaim(ssd, store);
@@ -388,63 +363,33 @@ store_run(s3c_ssd_t *ssd, uint32_t store)
 }
 
 
-/* --- workers that died ------------------------------------------------- */
-
+/* The others' epoch, when one has failed. */
 static void
-slot_clear_up(s3c_ssd_t *ssd, uint32_t slot)
+keeper_raise(s3c_ssd_t *ssd)
 {
-    s3c_status_t           st;
-    s3c_robust_lock_sh_t  *lock = s3c_ssd_slot_lock(ssd, slot);
+    uint32_t           i;
+    s3c_ssd_retry_t   *rest;
+    s3c_ssd_keeper_t  *k = ssd->keeper;
 
-    st = s3c_robust_lock_try(lock);
-
-    if (st != S3C_OK && st != S3C_CORRUPT) {
-        return;                          /* it lives */
+    if (k->raise == NULL && s3c_ssd_raise_due(ssd)) {
+        k->raise = s3c_ssd_raise_create(ssd);
     }
 
-    if (s3c_ssd_lock(ssd)) {
-        s3c_ssd_segment_orphan_locked(ssd, slot);
-        ssd->head->n_dead_worker += st == S3C_CORRUPT;
-        s3c_ssd_unlock(ssd);
-    }
-
-    if (st == S3C_CORRUPT) {
-        s3c_robust_lock_mended(lock);
-    }
-
-    s3c_robust_lock_drop(lock);
-}
-
-
-/* Only who has something open leaves something to clear up; the next one on
- * any other slot finds out itself. */
-static void
-keeper_bury(s3c_ssd_t *ssd)
-{
-    bool      open[S3C_SSD_SLOTS_MAX] = { false };
-    uint32_t  i, owner;
-
-    if (ssd->now_ms < ssd->keeper->dead_ms + S3C_SSD_DEAD_LOOK_MS) {
+    if (k->raise == NULL || !s3c_ssd_raise_run(ssd, k->raise)) {
         return;
     }
 
-    ssd->keeper->dead_ms = ssd->now_ms;
+    for (i = 0; i < ssd->n_stores; i++) {
+        rest = k->retry[i] == NULL ? s3c_ssd_raise_rest(k->raise, i) : NULL;
 
-    for (i = 0; i < ssd->head->n_segments; i++) {
-        owner = ssd->segments[i].owner;
-
-        if (ssd->segments[i].state == S3C_SSD_SEGMENT_OPEN
-            && owner < ssd->n_slots)
-        {
-            open[owner] = true;
+        if (rest != NULL) {
+            store_give_up(ssd, i);
+            k->retry[i] = rest;
         }
     }
 
-    for (i = 0; i < ssd->n_slots; i++) {
-        if (open[i] && i != ssd->slot) {
-            slot_clear_up(ssd, i);
-        }
-    }
+    s3c_ssd_raise_destroy(k->raise);
+    k->raise = NULL;
 }
 
 
@@ -474,6 +419,7 @@ keeper_take(s3c_ssd_t *ssd)
 
     ssd->keeper->purge_at = ssd->n_buckets;
     ssd->keeper->sweep_at = ssd->n_buckets;
+    ssd->keeper->orphan_at = ssd->n_buckets;
     ssd->is_keeper = true;
 
     return true;
@@ -505,6 +451,7 @@ keeper_mount(s3c_ssd_t *ssd)
 
     s3c_ssd_mount_destroy(k->mount);
     k->mount = NULL;
+    k->sweep_at = 0;                     /* marks of drops before the mount */
 
     return true;
 }
@@ -523,17 +470,31 @@ s3c_ssd_keeper_run(s3c_ssd_t *ssd)
 
     k = ssd->keeper;
 
-    if ((!k->looked && !keeper_look(ssd)) || !keeper_mount(ssd)) {
+    if (!k->looked && !keeper_look(ssd)) {
+        return;
+    }
+
+    s3c_ssd_bury(ssd);
+
+    if (!keeper_mount(ssd)) {
         return;
     }
 
     if (k->purge_at < ssd->n_buckets) {
-        keeper_scan(ssd, &k->purge_at, take_recovered);
+        s3c_ssd_keeper_scan(ssd, &k->purge_at, take_recovered, ssd);
 
         if (k->purge_at < ssd->n_buckets) {
             return;
         }
     }
+
+    keeper_orphans(ssd);
+
+    for (i = 0; i < ssd->n_stores; i++) {
+        store_check(ssd, i);
+    }
+
+    keeper_raise(ssd);
 
     for (i = 0; i < ssd->n_stores; i++) {
         store_run(ssd, i);
@@ -545,10 +506,8 @@ s3c_ssd_keeper_run(s3c_ssd_t *ssd)
             k->sweep_at = 0;             /* no tombstone counts any more */
         }
 
-        keeper_scan(ssd, &k->sweep_at, take_tombstone);
+        s3c_ssd_keeper_scan(ssd, &k->sweep_at, take_tombstone, ssd);
     }
-
-    keeper_bury(ssd);
 }
 
 
@@ -579,8 +538,9 @@ s3c_ssd_keeper_idle(const s3c_ssd_t *ssd)
         return true;
     }
 
-    if (!k->looked || k->mount != NULL || k->purge_at < ssd->n_buckets
-        || k->sweep_at < ssd->n_buckets)
+    if (!k->looked || k->mount != NULL || k->raise != NULL
+        || k->purge_at < ssd->n_buckets || k->sweep_at < ssd->n_buckets
+        || k->orphan_at < ssd->n_buckets)
     {
         return false;
     }
@@ -623,6 +583,7 @@ s3c_ssd_keeper_quit(s3c_ssd_t *ssd)
     }
 
     s3c_ssd_mount_destroy(k->mount);
+    s3c_ssd_raise_destroy(k->raise);
     seqs_unmap(ssd);
     free(k);
     ssd->keeper = NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the keeper's files share (ssd_keeper, ssd_mount, ssd_recover,
- * ssd_scan): an I/O whose memory outlives who asked for it, the mount of all
- * stores, the retry of one, the search of a torn segment. Nobody else
- * includes it, but for tests.
+ * What the keeper's files share (ssd_keeper, ssd_mount, ssd_retry, ssd_epoch,
+ * ssd_recover, ssd_scan): an I/O whose memory outlives who asked for it, the
+ * mount of all stores, the retry of one, a new epoch for the others, the
+ * search of a torn segment. Nobody else includes it, but for tests.
  */
 #ifndef S3C_SSD_SSD_KEEPER_H
 #define S3C_SSD_SSD_KEEPER_H
@@ -61,10 +61,11 @@ s3c_ssd_job_hangs(const s3c_ssd_job_t *job, uint64_t limit_ms)
     return job->busy && job->ssd->now_ms >= job->begun_ms + limit_ms;
 }
 
-/* --- ssd_mount --------------------------------------------------------- */
+/* --- ssd_mount, ssd_retry, ssd_epoch ------------------------------------ */
 
 typedef struct s3c_ssd_mount_s  s3c_ssd_mount_t;
 typedef struct s3c_ssd_retry_s  s3c_ssd_retry_t;
+typedef struct s3c_ssd_raise_s  s3c_ssd_raise_t;
 
 /* All stores together; after it head->epoch is not 0. NULL: no memory. */
 s3c_ssd_mount_t *s3c_ssd_mount_create(s3c_ssd_t *ssd);
@@ -79,7 +80,20 @@ s3c_ssd_retry_t *s3c_ssd_mount_rest(s3c_ssd_mount_t *mount, uint32_t store);
 s3c_ssd_retry_t *s3c_ssd_retry_create(s3c_ssd_t *ssd, uint32_t store);
 /* True: it is in service again. */
 bool s3c_ssd_retry_run(s3c_ssd_t *ssd, s3c_ssd_retry_t *retry);
+/* Its superblock is under way: what it may have is judged after that. */
+bool s3c_ssd_retry_busy(const s3c_ssd_retry_t *retry);
 void s3c_ssd_retry_destroy(s3c_ssd_retry_t *retry);
+
+/* A store has failed and the others have no higher epoch yet: until they do, a
+ * restart would trust it, whatever it has missed. */
+bool s3c_ssd_raise_due(const s3c_ssd_t *ssd);
+/* NULL: no memory. */
+s3c_ssd_raise_t *s3c_ssd_raise_create(s3c_ssd_t *ssd);
+/* True: done. Stores whose superblock could not be written have failed. */
+bool s3c_ssd_raise_run(s3c_ssd_t *ssd, s3c_ssd_raise_t *raise);
+void s3c_ssd_raise_destroy(s3c_ssd_raise_t *raise);
+/* As s3c_ssd_mount_rest. */
+s3c_ssd_retry_t *s3c_ssd_raise_rest(s3c_ssd_raise_t *raise, uint32_t store);
 
 /* --- ssd_scan ---------------------------------------------------------- */
 
@@ -111,16 +125,30 @@ uint32_t s3c_ssd_scan_next(const s3c_ssd_scan_t *scan);
 uint32_t s3c_ssd_scan_step(s3c_ssd_scan_t *scan, const uint8_t *window,
     uint32_t len, s3c_ssd_footer_rec_t found[S3C_SSD_SCAN_MAX]);
 
-/* --- ssd_keeper -------------------------------------------------------- */
+/* --- ssd_health, ssd_keeper --------------------------------------------- */
+
+/* The keeper's look for workers that have died. */
+void s3c_ssd_bury(s3c_ssd_t *ssd);
+/* What they have left in the index, for a scan (ctx: ssd). */
+bool s3c_ssd_take_orphan(void *ctx, s3c_ssd_place_t place, uint64_t slot);
+/* The whole index from bucket *at on, in slices, as far as this turn's time
+ * goes; n_buckets: done. */
+void s3c_ssd_keeper_scan(s3c_ssd_t *ssd, uint64_t *at,
+    bool (*take)(void *ctx, s3c_ssd_place_t place, uint64_t slot), void *ctx);
 
 struct s3c_ssd_keeper_s {
     bool                looked;          /* at what the one before left */
     s3c_ssd_mount_t    *mount;
+    s3c_ssd_raise_t    *raise;
+    uint64_t            epoch_seen;      /* on a store that came back: the
+                                            epoch must be higher */
     s3c_ssd_recover_t  *recover[S3C_SSD_STORES_MAX];
     s3c_ssd_retry_t    *retry[S3C_SSD_STORES_MAX];
     s3c_ssd_reclaim_t  *reclaim[S3C_SSD_STORES_MAX];
     uint64_t            purge_at;        /* bucket; n_buckets: not needed */
     uint64_t            sweep_at;        /* the same */
+    uint64_t            orphan_at;       /* the same */
+    uint64_t            n_orphan;        /* of the head, as last seen */
     uint64_t            dead_ms;         /* looked for dead workers */
     uint64_t           *seqs;            /* record_seq by index slot, of what
                                             was recovered; NULL: none is */
@@ -139,7 +167,7 @@ struct s3c_ssd_keeper_s {
 static inline uint64_t
 s3c_ssd_run_seq(const s3c_ssd_t *ssd)
 {
-    return atomic_load(&ssd->head->epoch) << S3C_SSD_EPOCH_SHIFT;
+    return atomic_load(&ssd->head->run_seq);
 }
 
 /* Put by recovery: it lies in a segment of a mount before this one. */

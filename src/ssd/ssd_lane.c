@@ -258,26 +258,54 @@ lane_idle(s3c_ssd_lane_t *l)
 }
 
 
+/* A header with a wrong checksum: is it this store's, or was it before the
+ * store was formatted? The record behind it tells, too. A write that was torn
+ * does not look so: a header fits a sector. */
 static bool
-lane_header(s3c_ssd_lane_t *l)
+header_is_ours(s3c_ssd_lane_t *l, const s3c_ssd_segment_rec_t *rec)
 {
-    s3c_ssd_t              *ssd = l->r->ssd;
-    s3c_ssd_store_sh_t     *st = s3c_ssd_recover_store(l->r);
-    s3c_ssd_segment_sh_t   *g = &ssd->segments[l->segment];
-    s3c_ssd_segment_rec_t   rec;
+    s3c_ssd_expect_t      expect = {
+        .any_key = true,
+        .store_id = s3c_ssd_recover_store(l->r)->store_id
+    };
+    s3c_ssd_frame_rec_t   head;
 
-    if (!lane_read(l, l->tail, 0, S3C_SSD_BLOCK) || !s3c_ssd_lock(ssd)) {
-        return false;
+    return rec->store_id == expect.store_id
+           || s3c_ssd_frame_decode(l->tail->buf + S3C_SSD_BLOCK,
+                                   S3C_SSD_BLOCK, &expect, false, &head)
+              == S3C_OK;
+}
+
+
+/* It may have had the highest floor, and tombstones follow: as with what
+ * cannot be read, nobody can say what of this store still counts. */
+static void
+header_damaged(s3c_ssd_lane_t *l)
+{
+    s3c_ssd_t           *ssd = l->r->ssd;
+    s3c_ssd_store_sh_t  *st = s3c_ssd_recover_store(l->r);
+
+    s3c_ssd_count(&st->n_corrupt, 1);
+    s3c_ssd_say(ssd, S3C_SSD_LOG_CORRUPT, l->r->store,
+                atomic_load_explicit(&st->n_corrupt, memory_order_relaxed),
+                "header");
+    s3c_ssd_store_fail(ssd, l->r->store);
+}
+
+
+static void
+header_take_locked(s3c_ssd_lane_t *l, const s3c_ssd_segment_rec_t *rec)
+{
+    s3c_ssd_store_sh_t    *st = s3c_ssd_recover_store(l->r);
+    s3c_ssd_segment_sh_t  *g = &l->r->ssd->segments[l->segment];
+
+    if (rec != NULL) {
+        st->floor = rec->floor > st->floor ? rec->floor : st->floor;
     }
 
-    if (s3c_ssd_segment_decode(l->tail->buf, st->store_id,
-                               l->segment - st->first_segment, &rec) == S3C_OK
-        && rec.segment_seq < s3c_ssd_run_seq(ssd))
-    {
-        g->seq = rec.segment_seq;
-        g->last_seq = rec.segment_seq;
-        st->floor = rec.floor > st->floor ? rec.floor : st->floor;
-        st->floor_flash = st->floor;
+    if (rec != NULL && rec->segment_seq != S3C_SSD_SEQ_FREE) {
+        g->seq = rec->segment_seq;
+        g->last_seq = rec->segment_seq;
         l->r->order[l->r->n_order++] = (s3c_ssd_order_t) { g->seq, l->segment };
 
     } else {
@@ -287,7 +315,37 @@ lane_header(s3c_ssd_lane_t *l)
         st->n_free++;
         s3c_ssd_count(&st->recovered_segments, 1);
     }
+}
 
+
+static bool
+lane_header(s3c_ssd_lane_t *l)
+{
+    s3c_ssd_t              *ssd = l->r->ssd;
+    s3c_status_t            how;
+    s3c_ssd_store_sh_t     *st = s3c_ssd_recover_store(l->r);
+    s3c_ssd_segment_rec_t   rec;
+
+    /* with the first frame behind it */
+    if (!lane_read(l, l->tail, 0, 2 * S3C_SSD_BLOCK)) {
+        return false;
+    }
+
+    how = s3c_ssd_segment_decode(l->tail->buf, st->store_id,
+                                 l->segment - st->first_segment, &rec);
+
+    if (how == S3C_CORRUPT && header_is_ours(l, &rec)) {
+        header_damaged(l);
+        return false;
+    }
+
+    if (!s3c_ssd_lock(ssd)) {
+        return false;
+    }
+
+    header_take_locked(l, how == S3C_OK
+                          && rec.segment_seq < s3c_ssd_run_seq(ssd)
+                          ? &rec : NULL);
     s3c_ssd_unlock(ssd);
     lane_go(l, LANE_IDLE);
 

@@ -85,15 +85,16 @@ typedef struct {
     uint32_t              cursor;          /* where to look for a free one */
     uint32_t              n_free, n_open;
     uint64_t              store_id;        /* of the mounted superblock */
-    uint64_t              floor;           /* see ssd_media.h.. */
-    uint64_t              floor_flash;     /* ..as a header there has it */
+    uint64_t              floor;           /* see ssd_media.h; a header there
+                                              has it */
     uint64_t              live_records;
     uint64_t              live_units;
     uint64_t              recovery_begun_ms, recovery_ms;
+    uint64_t              epoch;           /* that its superblock may have */
     uint64_t              retry_ms;        /* FAILED: not before */
     uint32_t              n_failures;      /* times it failed, for back-off */
-    uint32_t              lost_tombstones; /* while FAILED: must be formatted
-                                              before it serves again */
+    uint32_t              lost_tombstones; /* it must be formatted before it
+                                              serves (again) */
     _Atomic uint32_t      errors[2];       /* in a row: of reads, of writes */
     _Atomic int64_t       tokens;          /* of the budget, bytes */
     _Atomic uint64_t      tokens_ms;       /* when they were last added */
@@ -106,6 +107,8 @@ typedef struct {
 typedef struct {
     _Atomic int32_t       reads;
     _Atomic int32_t       writes;
+    _Atomic uint32_t      tombstones;      /* queued: lost with the worker */
+    uint32_t              zero;
 } s3c_ssd_flight_sh_t;
 
 typedef struct {
@@ -123,7 +126,9 @@ typedef struct {
     /* changing */
     _Atomic uint64_t      seq;             /* last record or segment seq given
                                               out; epoch << 40 at a mount */
-    _Atomic uint64_t      epoch;           /* of this mount, 0 before it */
+    _Atomic uint64_t      epoch;           /* of the stores in service; 0:
+                                              not mounted */
+    _Atomic uint64_t      run_seq;         /* seqs of this mount are higher */
     uint32_t              dirty;           /* a writer is at work: who finds
                                               it set after a death recounts */
     uint32_t              recovering;      /* stores in recovery: drops of
@@ -131,6 +136,8 @@ typedef struct {
     uint64_t              n_heal, n_dead_worker, n_index_evict;
     uint64_t              n_evict_new;     /* of what this run has put or
                                               dropped, while recovering */
+    uint64_t              n_orphan;        /* segments whose writes may have
+                                              ended unseen */
 } s3c_ssd_head_sh_t;
 
 /* locks: [writers][keeper][slot 0]...[slot n - 1], 64-byte aligned each

@@ -70,6 +70,7 @@ s3c_ssd_segment_decode(const void *in, uint64_t store_id, uint32_t segment,
     }
 
     if (rec.crc != rest_crc(&rec, sizeof(rec))) {
+        *out = rec;
         return S3C_CORRUPT;
     }
 

@@ -20,7 +20,9 @@
  * record_seq orders all records of a zone: the highest of a key wins. A
  * segment's header carries `floor`: records of a lower seq, wherever they lie,
  * are of reclaimed segments or as old as those, and count no more (or a
- * tombstone could be reclaimed before what it kills).
+ * tombstone could be reclaimed before what it kills). A segment that is
+ * reclaimed gets a header without a use, which says that it is free and has
+ * the raised floor, before anything of it leaves the index.
  *
  * A torn segment has a header but no trailer of the same use: its records are
  * found by looking for frames that begin a record, unit by unit.
@@ -40,6 +42,7 @@
 #define S3C_SSD_MAGIC_FRAME    0x46533353u
 #define S3C_SSD_MAGIC_TRAILER  0x54533353u
 #define S3C_SSD_BLOCK          4096u     /* every write is whole blocks */
+#define S3C_SSD_SEQ_FREE       0u        /* no use of a segment has this seq */
 
 typedef struct {                         /* one copy: first bytes of a block */
     uint64_t  magic;
@@ -58,7 +61,8 @@ typedef struct {
     uint32_t  magic;
     uint32_t  crc;                       /* of the rest */
     uint64_t  store_id;
-    uint64_t  segment_seq;               /* this use of the segment */
+    uint64_t  segment_seq;               /* this use of the segment, or
+                                            S3C_SSD_SEQ_FREE */
     uint64_t  floor;
     uint32_t  segment;                   /* its number */
     uint32_t  version;
@@ -180,7 +184,8 @@ void s3c_ssd_footer_encode(void *out, uint64_t store_id, uint64_t segment_seq,
 
 /* --- decode: foreign bytes ------------------------------------------------ */
 
-/* MISS: no header of this store and segment number is there; UNSUPPORTED. */
+/* MISS: no header of this store and segment number is there; UNSUPPORTED.
+ * CORRUPT: a header's magic with a wrong CRC; *out is what it says. */
 s3c_status_t s3c_ssd_segment_decode(const void *in, uint64_t store_id,
     uint32_t segment, s3c_ssd_segment_rec_t *out) S3C_MUST_CHECK;
 /* What a reader expects of a frame; 0 in store_id..record_seq: not compared

@@ -80,7 +80,7 @@ evict_begin(s3c_ssd_reclaim_t *r)
     free(r->hot);
     r->hot = NULL;
     r->at = 0;
-    r->state = S3C_SSD_RECLAIM_EVICT;
+    s3c_ssd_reclaim_empty(r, S3C_SSD_RECLAIM_EVICT);
 }
 
 

@@ -63,6 +63,26 @@ s3c_ssd_forget_locked(s3c_ssd_t *ssd, s3c_hash128_t key,
 
 
 void
+s3c_ssd_tombstones_publish(s3c_ssd_t *ssd)
+{
+    uint32_t          n[S3C_SSD_STORES_MAX] = { 0 };
+    s3c_ssd_write_t  *w;
+
+    /* no footer is DSYNC */
+    for (w = ssd->writer->waiting; w != NULL; w = w->next) {
+        n[w->appender->store] += w->op.kind == S3C_IO_WRITE_DSYNC
+                                 && ((s3c_ssd_batch_t *) w)->sync;
+    }
+
+    for (uint32_t i = 0; i < ssd->n_stores; i++) {
+        n[i] += ssd->writer->lanes[i].n_tombstones;
+        atomic_store_explicit(&s3c_ssd_flight(ssd, ssd->slot, i)->tombstones,
+                              n[i], memory_order_relaxed);
+    }
+}
+
+
+void
 s3c_ssd_tombstone_push_locked(s3c_ssd_t *ssd, uint32_t store,
     s3c_hash128_t key, uint64_t seq)
 {
@@ -81,6 +101,7 @@ s3c_ssd_tombstone_push_locked(s3c_ssd_t *ssd, uint32_t store,
         .store = store,
     };
     wr->lanes[store].n_tombstones++;
+    s3c_ssd_tombstones_publish(ssd);
 }
 
 
@@ -100,8 +121,19 @@ tombstones_take(s3c_ssd_t *ssd, uint32_t store)
     taken = wr->n_tombstones - n;
     wr->n_tombstones = n;
     wr->lanes[store].n_tombstones = 0;
+    s3c_ssd_tombstones_publish(ssd);
 
     return taken;
+}
+
+
+void
+s3c_ssd_tombstones_lost(s3c_ssd_t *ssd, uint32_t store, uint32_t n)
+{
+    if (s3c_ssd_lock(ssd)) {
+        ssd->stores[store].lost_tombstones += n;
+        s3c_ssd_unlock(ssd);
+    }
 }
 
 
@@ -111,14 +143,9 @@ s3c_ssd_tombstones_forget(s3c_ssd_t *ssd, uint32_t store)
     uint32_t  n = tombstones_take(ssd, store);
 
     /* In service: it has just been formatted, and holds nothing to kill. */
-    if (n == 0 || (s3c_ssd_in_service(ssd, store) && !ssd->quiescing)
-        || !s3c_ssd_lock(ssd))
-    {
-        return;
+    if (n > 0 && (!s3c_ssd_in_service(ssd, store) || ssd->quiescing)) {
+        s3c_ssd_tombstones_lost(ssd, store, n);
     }
-
-    ssd->stores[store].lost_tombstones += n;
-    s3c_ssd_unlock(ssd);
 }
 
 
@@ -180,6 +207,7 @@ tombstone_write(s3c_ssd_t *ssd, const s3c_ssd_tombstone_t *t)
 void
 s3c_ssd_tombstones_run(s3c_ssd_t *ssd)
 {
+    bool                 any = false;
     bool                 stay[S3C_SSD_STORES_MAX] = { false };
     bool                 flush[S3C_SSD_STORES_MAX] = { false };
     uint32_t             i, n = 0, store;
@@ -220,23 +248,32 @@ s3c_ssd_tombstones_run(s3c_ssd_t *ssd)
 
     for (i = 0; i < ssd->n_stores; i++) {
         if (flush[i] && wr->lanes[i].current != NULL) {
-            s3c_ssd_flush(wr->lanes[i].current, true);
+            s3c_ssd_flush(wr->lanes[i].current);
+            any = true;
         }
+    }
+
+    /* What the kernel has outlives this process; only then is it no longer
+     * told to those who would find it dead. */
+    if (any) {
+        s3c_io_submit(ssd->env.io);
+        s3c_ssd_tombstones_publish(ssd);
     }
 }
 
 
 /* May something be on flash that the index does not know (any more)? Then a
- * drop of an unknown key needs its tombstone, too, or a restart would find the
- * record again. */
+ * drop of an unknown key, or a put that is refused, needs its tombstone, too,
+ * or a restart would find the record again. What left with its segment is
+ * below the floor. */
 static bool
 may_be_hidden_locked(s3c_ssd_t *ssd, uint32_t store)
 {
     s3c_ssd_store_sh_t  *st = &ssd->stores[store];
 
     return ssd->head->n_index_evict != 0 || ssd->head->n_dead_worker != 0
+           || ssd->head->n_orphan != 0 || ssd->head->n_heal != 0
            || ssd->head->recovering != 0
-           || st->floor != st->floor_flash       /* what was reclaimed since */
            || s3c_ssd_state(ssd, store) == S3C_SSD_WAITING
            || atomic_load_explicit(&st->n_corrupt, memory_order_relaxed) != 0
            || atomic_load_explicit(&st->n_timeout, memory_order_relaxed) != 0
@@ -247,17 +284,13 @@ may_be_hidden_locked(s3c_ssd_t *ssd, uint32_t store)
 }
 
 
-/* The same for a put that was refused: while stores are read, and before. But
- * there what is refused can be all that is filled for minutes, and the places
- * of the queue are for what is dropped. */
+/* What is refused can be all that is filled for minutes (before the mount,
+ * while a device hangs): without a known older record it takes no more than
+ * half of the queue. The rest is for what is dropped. */
 static bool
-may_be_older_locked(const s3c_ssd_t *ssd, uint32_t store)
+queue_has_room(const s3c_ssd_t *ssd, bool dropped)
 {
-    const s3c_ssd_store_sh_t  *st = &ssd->stores[store];
-
-    return ssd->head->recovering != 0 || st->floor != st->floor_flash
-           || (atomic_load(&ssd->head->epoch) == 0
-               && ssd->writer->n_tombstones < S3C_SSD_TOMBSTONES_MAX / 2);
+    return dropped || ssd->writer->n_tombstones < S3C_SSD_TOMBSTONES_MAX / 2;
 }
 
 
@@ -276,8 +309,8 @@ forget(s3c_ssd_t *ssd, s3c_hash128_t key, bool dropped)
     st = s3c_ssd_forget_locked(ssd, key, 0, &old);
     store = old != 0 ? s3c_ssd_place_store(old) : s3c_ssd_store_of(ssd, key);
 
-    if (st == S3C_OK || (dropped ? may_be_hidden_locked(ssd, store)
-                                 : may_be_older_locked(ssd, store)))
+    if (st == S3C_OK || (may_be_hidden_locked(ssd, store)
+                         && queue_has_room(ssd, dropped)))
     {
         s3c_ssd_tombstone_push_locked(ssd, store, key,
             atomic_load(&ssd->head->epoch) == 0 ? 0 : s3c_ssd_seq(ssd));
@@ -361,7 +394,8 @@ put_index(s3c_ssd_t *ssd, s3c_ssd_appender_t *ap, s3c_hash128_t key,
         return st == S3C_CHANGED ? S3C_BUSY : st;   /* run() clears up */
     }
 
-    /* A tombstone in another store kills what is older than this record. */
+    /* A tombstone kills what is older than this record, which itself lasts
+     * only some time after it is written, and may lie in another store. */
     kill_seq = s3c_ssd_seq(ssd);
     *seq = s3c_ssd_seq(ssd);
 
@@ -369,11 +403,9 @@ put_index(s3c_ssd_t *ssd, s3c_ssd_appender_t *ap, s3c_hash128_t key,
     s3c_ssd_index_put_locked(ssd, key,
         s3c_ssd_entry_place(ssd, ap, &e, S3C_SSD_PLACE_PENDING),
         &old, &victim, &slot);
-    *supersedes = old != 0 || ssd->head->recovering != 0;
+    *supersedes = old != 0 || may_be_hidden_locked(ssd, ap->store);
 
-    if (old != 0 && s3c_ssd_place_kind(old) != S3C_SSD_PLACE_TOMBSTONE
-        && s3c_ssd_place_store(old) != ap->store)
-    {
+    if (old != 0 && s3c_ssd_place_kind(old) != S3C_SSD_PLACE_TOMBSTONE) {
         s3c_ssd_tombstone_push_locked(ssd, s3c_ssd_place_store(old), key,
                                       kill_seq);
     }

@@ -86,7 +86,9 @@ s3c_ssd_read(s3c_ssd_t *ssd, s3c_ssd_read_t *read, uint64_t now_ms)
         return S3C_MISS;
     }
 
-    if (r->n_reads >= S3C_SSD_READS_MAX || (op = s3c_ssd_op_take(r)) == NULL) {
+    op = s3c_ssd_op_take(ssd, store);
+
+    if (op == NULL) {
         return S3C_BUSY;
     }
 
@@ -100,7 +102,7 @@ s3c_ssd_read(s3c_ssd_t *ssd, s3c_ssd_read_t *read, uint64_t now_ms)
     op->expect.store_id = ssd->stores[store].store_id;
     op->expect.segment_seq = seq;
 
-    r->n_reads++;
+    r->queues[store].n_reads++;
     read->op = op;
     s3c_ssd_op_go(op);
 
@@ -111,7 +113,8 @@ s3c_ssd_read(s3c_ssd_t *ssd, s3c_ssd_read_t *read, uint64_t now_ms)
 void
 s3c_ssd_read_cancel(s3c_ssd_t *ssd, s3c_ssd_read_t *read)
 {
-    s3c_ssd_op_t  *op = read->op;
+    s3c_ssd_op_t     *op = read->op;
+    s3c_ssd_queue_t  *q;
 
     if (op == NULL) {
         return;                          /* has ended */
@@ -119,10 +122,11 @@ s3c_ssd_read_cancel(s3c_ssd_t *ssd, s3c_ssd_read_t *read)
 
     read->op = NULL;
     op->read = NULL;
-    ssd->reader->n_reads--;
+    q = &ssd->reader->queues[op->store];
+    q->n_reads--;
 
     if (op->state == S3C_SSD_OP_WAITING) {
-        s3c_ssd_op_list_remove(&ssd->reader->waiting, op);
+        s3c_ssd_op_list_remove(&q->waiting, op);
         s3c_ssd_op_free(op);
     }
 }
@@ -146,6 +150,7 @@ s3c_ssd_reader_create(s3c_ssd_t *ssd)
         return S3C_FULL;
     }
 
+    r->pool.shared = ssd->n_stores > 1;
     ssd->reader = r;
 
     return S3C_OK;
@@ -170,9 +175,11 @@ s3c_ssd_reader_destroy(s3c_ssd_t *ssd)
         s3c_ssd_op_tell(&r->ops[i], S3C_IO);
     }
 
-    while ((op = r->waiting.first) != NULL) {
-        s3c_ssd_op_list_remove(&r->waiting, op);
-        s3c_ssd_op_free(op);
+    for (uint32_t i = 0; i < ssd->n_stores; i++) {
+        while ((op = r->queues[i].waiting.first) != NULL) {
+            s3c_ssd_op_list_remove(&r->queues[i].waiting, op);
+            s3c_ssd_op_free(op);
+        }
     }
 
     for (uint32_t i = 0; i < r->n_used; i++) {
@@ -203,7 +210,7 @@ op_hangs(s3c_ssd_op_t *op)
     s3c_ssd_t         *ssd = op->ssd;
     s3c_ssd_reader_t  *r = ssd->reader;
 
-    s3c_ssd_op_list_remove(&r->flying[op->store], op);
+    s3c_ssd_op_list_remove(&r->queues[op->store].flying, op);
     op->hung = true;
     s3c_ssd_pool_lose(&r->pool, &op->buffer);
 
@@ -211,24 +218,35 @@ op_hangs(s3c_ssd_op_t *op)
     s3c_ssd_say(ssd, S3C_SSD_LOG_ERROR, op->store, ETIME, "read");
     s3c_ssd_store_result(ssd, op->store, S3C_IO_READ, ETIME);
 
-    s3c_ssd_op_tell(op, s3c_ssd_op_drop_place(op) ? S3C_TIMEOUT : S3C_MISS);
+    s3c_ssd_op_tell(op, s3c_ssd_op_drop_place(op, NULL) ? S3C_TIMEOUT
+                                                     : S3C_MISS);
 }
 
 
-/* Too long without a buffer: not the record's fault, it stays. */
+/* Too long without a buffer: not the record's fault, it stays. But as long as
+ * what they wait for comes free, be it slowly, their turn comes. */
 static void
-waiting_run(s3c_ssd_reader_t *r, uint64_t now_us)
+waiting_run(s3c_ssd_t *ssd, uint32_t store, uint64_t now_us)
 {
-    s3c_ssd_op_t  *op, *next;
+    s3c_ssd_op_t      *op, *next;
+    s3c_ssd_reader_t  *r = ssd->reader;
+    s3c_ssd_queue_t   *q = &r->queues[store];
 
-    for (op = r->waiting.first; op != NULL; op = next) {
+    if ((q->has_share ? q->ended_us : r->ended_us)
+        + (uint64_t) ssd->stores[store].conf.timeout_ms * 1000 > now_us)
+    {
+        return;
+    }
+
+    for (op = q->waiting.first; op != NULL; op = next) {
         next = op->next;
 
         if (op->deadline_us <= now_us) {
-            s3c_ssd_op_list_remove(&r->waiting, op);
-            s3c_ssd_op_end(op, S3C_BUSY);
+            s3c_ssd_op_list_remove(&q->waiting, op);
+            s3c_ssd_op_end(op, s3c_ssd_in_service(ssd, store) ? S3C_BUSY
+                                                              : S3C_MISS);
 
-            next = r->waiting.first;     /* on_end may have changed it all */
+            next = q->waiting.first;     /* on_end may have changed it all */
         }
     }
 }
@@ -242,15 +260,18 @@ s3c_ssd_reader_run(s3c_ssd_t *ssd)
     s3c_ssd_reader_t  *r = ssd->reader;
 
     for (uint32_t i = 0; i < ssd->n_stores; i++) {
-        while ((op = r->flying[i].first) != NULL
+        while ((op = r->queues[i].flying.first) != NULL
                && op->deadline_us <= now_us)
         {
             op_hangs(op);
         }
     }
 
-    s3c_ssd_op_pump(r);
-    waiting_run(r, now_us);
+    for (uint32_t i = 0; i < ssd->n_stores; i++) {
+        waiting_run(ssd, i, now_us);
+    }
+
+    s3c_ssd_op_pump(ssd);
 
     if (now_us >= r->trim_us) {
         r->trim_us = now_us + S3C_SSD_TRIM_US;

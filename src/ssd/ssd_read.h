@@ -8,6 +8,9 @@
  * STATES   WAITING for a buffer or the queue (first come, first served);
  *          FLYING, in the kernel; DELIVERING, in on_data. An op without a
  *          read goes back to the table as soon as it is not FLYING.
+ * SHARES   of what all stores have together (ops, buffers) one of several may
+ *          hold as much as it leaves free: one that hangs never has all, and
+ *          the next that hangs has half of the rest.
  */
 #ifndef S3C_SSD_SSD_READ_H
 #define S3C_SSD_SSD_READ_H
@@ -26,17 +29,22 @@ typedef struct {
     uint32_t   n_spare[S3C_SSD_READ_CLASSES];  /* lowest n_free since a trim */
     size_t     bytes;                          /* of all, but for lost ones */
     size_t     lost_bytes;
+    size_t     lent_bytes;                     /* of `bytes`; by store: */
+    size_t     lent[S3C_SSD_STORES_MAX];
+    bool       shared;                         /* by several stores */
 } s3c_ssd_pool_t;
 
 typedef struct {
     uint8_t   *data;                     /* NULL: none */
     uint8_t    size_class;
+    uint8_t    store;                    /* that it is lent to */
     bool       lost;
 } s3c_ssd_buffer_t;
 
-/* Aligned to a block. BUSY: there is no more. */
-s3c_status_t s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t len,
-    s3c_ssd_buffer_t *buffer) S3C_MUST_CHECK;
+/* Aligned to a block. BUSY: there is no more; AGAIN: not for this store, it
+ * has its share. */
+s3c_status_t s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t store,
+    uint32_t len, s3c_ssd_buffer_t *buffer) S3C_MUST_CHECK;
 void s3c_ssd_pool_give(s3c_ssd_pool_t *pool, s3c_ssd_buffer_t *buffer);
 /* It hangs in the kernel, perhaps for ever: others may take its share. It is
  * given back all the same should it return. */
@@ -66,7 +74,7 @@ uint32_t s3c_ssd_units_size(uint32_t units);
 
 /* --- ops ----------------------------------------------------------------- */
 
-/* Those that hang may be as many again. */
+/* Those that hang, or are another store's, may be as many again. */
 #define S3C_SSD_READ_OPS  (2 * S3C_SSD_READS_MAX)
 
 typedef struct s3c_ssd_op_s  s3c_ssd_op_t;
@@ -92,6 +100,7 @@ struct s3c_ssd_op_s {
     uint64_t            segment_seq;     /* of the place, as it was found */
     uint64_t            begun_us;
     uint64_t            deadline_us;     /* of this I/O, or of the wait */
+    uint64_t            ticket;          /* WAITING: lower ones go first */
     uint64_t            delivered;       /* payload bytes */
     s3c_ssd_expect_t    expect;
     s3c_ssd_record_t    record;          /* once `known` */
@@ -107,33 +116,46 @@ struct s3c_ssd_op_s {
     uint8_t             state;           /* s3c_ssd_op_state_t */
 };
 
+typedef struct {                         /* of one store */
+    s3c_ssd_op_list_t   waiting;         /* by ticket */
+    s3c_ssd_op_list_t   flying;          /* by deadline */
+    uint32_t            n_reads;         /* on_end is to come */
+    uint32_t            n_ops;           /* not free */
+    uint64_t            ended_us;        /* when an I/O last did */
+    bool                has_share;       /* those that wait, wait for its own
+                                            buffers only */
+} s3c_ssd_queue_t;
+
 struct s3c_ssd_reader_s {
     s3c_ssd_pool_t      pool;
-    s3c_ssd_op_list_t   waiting;
-    s3c_ssd_op_list_t   flying[S3C_SSD_STORES_MAX];   /* by deadline */
-    s3c_ssd_op_t       *free;                         /* by next */
-    uint32_t            n_reads;                      /* on_end is to come */
-    uint32_t            n_ops;                        /* not free */
-    uint32_t            n_used;                       /* ops ever taken */
+    s3c_ssd_queue_t     queues[S3C_SSD_STORES_MAX];
+    s3c_ssd_op_t       *free;            /* by next */
+    uint32_t            n_ops;           /* not free */
+    uint32_t            n_used;          /* ops ever taken */
+    uint64_t            ticket;          /* the last one */
+    uint64_t            ended_us;        /* of all stores */
     uint64_t            trim_us;
+    bool                is_full;         /* no buffer, or no room for an I/O:
+                                            who comes now waits, too */
     bool                closing;
     s3c_ssd_op_t       *ops;
 };
 
-/* NULL: all are in use. */
-s3c_ssd_op_t *s3c_ssd_op_take(s3c_ssd_reader_t *reader);
+/* NULL: this store has all that it may have. */
+s3c_ssd_op_t *s3c_ssd_op_take(s3c_ssd_t *ssd, uint32_t store);
 void s3c_ssd_op_free(s3c_ssd_op_t *op);
 /* Queues its window, or lets it wait. */
 void s3c_ssd_op_go(s3c_ssd_op_t *op);
-/* Those that wait, as far as there is room. */
-void s3c_ssd_op_pump(s3c_ssd_reader_t *reader);
+/* Those that wait, as far as there is room. MISS to those whose store is out
+ * of service: nothing more is sent there, and their places stay. */
+void s3c_ssd_op_pump(s3c_ssd_t *ssd);
 /* on_end, if its read is still there. */
 void s3c_ssd_op_tell(s3c_ssd_op_t *op, s3c_status_t st);
 /* The same, and it is free. */
 void s3c_ssd_op_end(s3c_ssd_op_t *op, s3c_status_t st);
-/* The place leaves the index. False: it had gone already, so whatever was read
- * there is not the device's fault. */
-bool s3c_ssd_op_drop_place(s3c_ssd_op_t *op);
+/* The place leaves the index, which is counted (NULL: has been). False: it had
+ * gone already, so whatever was read there is not the device's fault. */
+bool s3c_ssd_op_drop_place(s3c_ssd_op_t *op, _Atomic uint64_t *counter);
 
 static inline uint64_t
 s3c_ssd_place_seq(const s3c_ssd_t *ssd, s3c_ssd_place_t place)

@@ -7,9 +7,15 @@
  * in the index, and leaves.
  *
  *   IDLE -> TRAILER -> FOOTER -> LOOK -> MOVE <-> READ
- *                                        MOVE -> EVICT -> IDLE
- *   no footer, or it tells not all:      ... -> SWEEP  -> IDLE
- *   the store is out of service:         any  -> IDLE, it stays as it is
+ *                                        MOVE -> MARK -> EVICT -> IDLE
+ *   no footer, or it tells not all:      ... -> MARK -> SWEEP -> IDLE
+ *   the store is out of service, or
+ *   MARK fails:                          any  -> IDLE, it stays as it is
+ *
+ * MARK writes over the segment's header that it is free, with the raised
+ * floor. Only when that lasts does anything leave the index: a key that is not
+ * there has nothing on flash that a restart could find, and needs no tombstone
+ * when it is dropped. And after a restart free segments are known as such.
  *
  * Only the keeper runs it, a slice at a time; nothing here waits.
  */
@@ -20,8 +26,6 @@
 
 #define READ_PIECE     (1u << 20)      /* one I/O */
 #define SLICES         8               /* of these, in one run: */
-#define EVICT_SLICE    512             /* entries */
-#define SWEEP_SLICE    4096            /* buckets */
 #define FREE_SHARE     16              /* of all segments shall be free.. */
 #define FREE_MARGIN    2               /* ..these, one more than open */
 
@@ -30,8 +34,8 @@ static void reclaim_step(s3c_ssd_reclaim_t *r);
 
 /* --- reading ------------------------------------------------------------- */
 
-static void
-look_free(s3c_ssd_reclaim_io_t *l)
+void
+s3c_ssd_reclaim_io_free(s3c_ssd_reclaim_io_t *l)
 {
     if (l != NULL) {
         free(l->buf);
@@ -41,23 +45,27 @@ look_free(s3c_ssd_reclaim_io_t *l)
 
 
 static void
-reads_add(s3c_ssd_reclaim_t *r, int32_t n)
+flight_add(s3c_ssd_reclaim_t *r, int32_t n)
 {
-    s3c_ssd_reads_add(r->ssd, r->store, n);
+    if (r->look->kind == S3C_IO_READ) {
+        s3c_ssd_reads_add(r->ssd, r->store, n);
+    } else {
+        s3c_ssd_writes_add(r->ssd, r->store, n);
+    }
 }
 
 
 static void look_done(s3c_io_op_t *op);
 
 
-static void
-look_send(s3c_ssd_reclaim_t *r)
+void
+s3c_ssd_reclaim_send(s3c_ssd_reclaim_t *r)
 {
     uint32_t               len = r->look->len - r->look->got;
     s3c_ssd_reclaim_io_t  *l = r->look;
 
     l->op = (s3c_io_op_t) {
-        .kind = S3C_IO_READ,
+        .kind = l->kind,
         .fd = r->ssd->env.fds[r->store],
         .buf = l->buf + l->got,
         .len = len < READ_PIECE ? len : READ_PIECE,
@@ -67,45 +75,67 @@ look_send(s3c_ssd_reclaim_t *r)
     };
 
     r->unsent = s3c_io_queue(r->ssd->env.io, &l->op) != S3C_OK;
-    if (!r->unsent) {
-        r->look_ms = r->ssd->now_ms;
-        reads_add(r, 1);
+    if (r->unsent) {
+        return;
+    }
+
+    r->look_ms = r->ssd->now_ms;
+    flight_add(r, 1);
+
+    if (l->kind != S3C_IO_READ) {
+        s3c_ssd_charge(r->ssd, r->store, l->op.len);
+        s3c_ssd_count(&store_of(r)->written_bytes, l->op.len);
     }
 }
 
 
-bool
-s3c_ssd_reclaim_read(s3c_ssd_reclaim_t *r, uint32_t from, uint32_t len)
+s3c_ssd_reclaim_io_t *
+s3c_ssd_reclaim_io(s3c_ssd_reclaim_t *r, s3c_io_kind_t kind, uint32_t from,
+    uint32_t len)
 {
     void                  *p;
     s3c_ssd_reclaim_io_t  *l = calloc(1, sizeof(s3c_ssd_reclaim_io_t));
 
     if (l == NULL || posix_memalign(&p, S3C_SSD_BLOCK, len) != 0) {
         free(l);
-        return false;
+        return NULL;
     }
 
+    l->kind = kind;
     l->owner = r;
     l->buf = p;
     l->len = len;
     l->off = r->off + from;
-    r->look = l;
-    look_send(r);
+
+    return l;
+}
+
+
+bool
+s3c_ssd_reclaim_read(s3c_ssd_reclaim_t *r, uint32_t from, uint32_t len)
+{
+    r->look = s3c_ssd_reclaim_io(r, S3C_IO_READ, from, len);
+
+    if (r->look == NULL) {
+        return false;
+    }
+
+    s3c_ssd_reclaim_send(r);
 
     return true;
 }
 
 
-static void
-reclaim_clear(s3c_ssd_reclaim_t *r)
+void
+s3c_ssd_reclaim_clear(s3c_ssd_reclaim_t *r)
 {
     if (r->look != NULL) {
         if (r->unsent) {
-            look_free(r->look);
+            s3c_ssd_reclaim_io_free(r->look);
 
         } else {
+            flight_add(r, -1);
             r->look->owner = NULL;       /* the kernel's; freed when it ends */
-            reads_add(r, -1);
         }
     }
 
@@ -116,9 +146,8 @@ reclaim_clear(s3c_ssd_reclaim_t *r)
 }
 
 
-/* Back to what it was, unless the store was emptied meanwhile. */
-static void
-give_up(s3c_ssd_reclaim_t *r)
+void
+s3c_ssd_reclaim_give_up(s3c_ssd_reclaim_t *r)
 {
     s3c_ssd_t             *ssd = r->ssd;
     s3c_ssd_segment_sh_t  *g = &ssd->segments[r->segment];
@@ -132,15 +161,7 @@ give_up(s3c_ssd_reclaim_t *r)
         s3c_ssd_unlock(ssd);
     }
 
-    reclaim_clear(r);
-}
-
-
-static void
-sweep_begin(s3c_ssd_reclaim_t *r)
-{
-    r->bucket = 0;
-    r->state = S3C_SSD_RECLAIM_SWEEP;
+    s3c_ssd_reclaim_clear(r);
 }
 
 
@@ -152,12 +173,12 @@ trailer_take(s3c_ssd_reclaim_t *r, s3c_ssd_reclaim_io_t *l)
     if (s3c_ssd_trailer_decode(l->buf, r->store_id, r->seq, r->bytes,
                                &r->trailer) != S3C_OK)
     {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
         return;
     }
 
     if (r->trailer.n_records == 0) {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
         return;
     }
 
@@ -165,7 +186,7 @@ trailer_take(s3c_ssd_reclaim_t *r, s3c_ssd_reclaim_io_t *l)
     if (!s3c_ssd_reclaim_read(r, r->trailer.footer_off,
                     r->bytes - S3C_SSD_BLOCK - r->trailer.footer_off))
     {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
     }
 }
 
@@ -174,13 +195,13 @@ static void
 footer_take(s3c_ssd_reclaim_t *r, s3c_ssd_reclaim_io_t *l)
 {
     if (s3c_ssd_footer_decode(l->buf, &r->trailer, r->bytes) != S3C_OK) {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
         return;
     }
 
     r->refs = calloc(r->trailer.n_records, 1);
     if (r->refs == NULL) {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
         return;
     }
 
@@ -201,17 +222,78 @@ hot_take(s3c_ssd_reclaim_t *r, s3c_ssd_reclaim_io_t *l)
 }
 
 
-/* The read has failed or hangs: without what it was for. */
+/* It has failed, or a read hangs: without what it was for. */
 static void
 look_failed(s3c_ssd_reclaim_t *r)
 {
-    if (r->state == S3C_SSD_RECLAIM_READ) {
+    if (r->state == S3C_SSD_RECLAIM_MARK) {
+        s3c_ssd_reclaim_give_up(r);
+
+    } else if (r->state == S3C_SSD_RECLAIM_READ) {
         r->at = r->hot_n;
         r->hot_n = 0;
         r->state = S3C_SSD_RECLAIM_MOVE;
 
     } else {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
+    }
+}
+
+
+/* True: a part of a read, the next is on its way. *err: else, how it ended. */
+static bool
+look_goes_on(s3c_ssd_reclaim_t *r, int *err)
+{
+    uint32_t               n;
+    s3c_ssd_reclaim_io_t  *l = r->look;
+    s3c_ssd_store_sh_t    *st = store_of(r);
+
+    n = l->op.result > 0
+        ? (uint32_t) l->op.result / S3C_SSD_UNIT * S3C_SSD_UNIT : 0;
+    l->got += n;
+    *err = l->got == l->len ? 0 : l->op.result < 0 ? -l->op.result : EIO;
+
+    if (l->kind == S3C_IO_READ) {
+        s3c_ssd_count(&st->read_bytes,
+                      l->op.result > 0 ? (uint64_t) l->op.result : 0);
+
+        if (n != 0 && *err != 0) {
+            s3c_ssd_reclaim_send(r);
+            return true;
+        }
+    }
+
+    if (*err != 0) {
+        s3c_ssd_count(l->kind == S3C_IO_READ ? &st->n_read_error
+                                             : &st->n_write_error, 1);
+        s3c_ssd_say(r->ssd, S3C_SSD_LOG_ERROR, r->store, (uint64_t) *err,
+                    "reclaim");
+    }
+
+    return false;
+}
+
+
+static void
+look_take(s3c_ssd_reclaim_t *r, s3c_ssd_reclaim_io_t *l)
+{
+    switch (r->state) {
+
+    case S3C_SSD_RECLAIM_TRAILER:
+        trailer_take(r, l);
+        break;
+
+    case S3C_SSD_RECLAIM_FOOTER:
+        footer_take(r, l);
+        break;
+
+    case S3C_SSD_RECLAIM_MARK:
+        s3c_ssd_reclaim_marked(r);
+        break;
+
+    default:
+        hot_take(r, l);
+        break;
     }
 }
 
@@ -219,171 +301,39 @@ look_failed(s3c_ssd_reclaim_t *r)
 static void
 look_done(s3c_io_op_t *op)
 {
-    int                    err = 0;
+    int                    err;
     s3c_ssd_reclaim_io_t  *l = op->data;
     s3c_ssd_reclaim_t     *r = l->owner;
     s3c_ssd_t             *ssd;
     uint32_t               store;
-    s3c_ssd_store_sh_t    *st;
+    s3c_io_kind_t          kind = l->kind;
 
     if (r == NULL) {
-        look_free(l);
+        s3c_ssd_reclaim_io_free(l);
         return;
     }
 
     ssd = r->ssd;
     store = r->store;
-    st = store_of(r);
-    reads_add(r, -1);
+    flight_add(r, -1);
 
-    if (op->result > 0) {
-        s3c_ssd_count(&st->read_bytes, (uint64_t) op->result);
-        l->got += (uint32_t) op->result / S3C_SSD_UNIT * S3C_SSD_UNIT;
-
-        if (l->got < l->len
-            && (uint32_t) op->result >= S3C_SSD_UNIT)
-        {
-            look_send(r);
-            return;
-        }
-    }
-
-    if (l->got < l->len) {
-        err = op->result < 0 ? -op->result : EIO;
-        s3c_ssd_count(&st->n_read_error, 1);
-        s3c_ssd_say(ssd, S3C_SSD_LOG_ERROR, store, (uint64_t) err, "reclaim");
+    if (look_goes_on(r, &err)) {
+        return;
     }
 
     r->look = NULL;
 
     if (err != 0) {
         look_failed(r);
-    } else if (r->state == S3C_SSD_RECLAIM_TRAILER) {
-        trailer_take(r, l);
-    } else if (r->state == S3C_SSD_RECLAIM_FOOTER) {
-        footer_take(r, l);
     } else {
-        hot_take(r, l);
+        look_take(r, l);
     }
 
-    look_free(l);
+    s3c_ssd_reclaim_io_free(l);
     reclaim_step(r);
 
     /* Last: the store may be out of service after it. */
-    s3c_ssd_store_result(ssd, store, S3C_IO_READ, err);
-}
-
-
-/* --- emptying ------------------------------------------------------------ */
-
-static void
-free_locked(s3c_ssd_reclaim_t *r)
-{
-    s3c_ssd_segment_sh_t  *g = &r->ssd->segments[r->segment];
-
-    if (g->state == S3C_SSD_SEGMENT_RECLAIMING && g->seq == r->seq) {
-        s3c_ssd_segment_free_locked(r->ssd, r->segment);
-        s3c_ssd_count(&store_of(r)->n_reclaim, 1);
-    }
-}
-
-
-static bool
-evict_slice(s3c_ssd_reclaim_t *r)
-{
-    uint32_t              n;
-    s3c_ssd_t            *ssd = r->ssd;
-    s3c_ssd_place_t       old;
-    s3c_ssd_footer_rec_t  e;
-
-    if (!s3c_ssd_lock(ssd)) {
-        return false;
-    }
-
-    if (ssd->segments[r->segment].seq != r->seq) {
-        r->at = r->trailer.n_records;    /* the store was emptied */
-    }
-
-    for (n = 0; n < EVICT_SLICE && r->at < r->trailer.n_records;
-         n++, r->at++)
-    {
-        e = s3c_ssd_footer_entry(r->footer, r->at);
-
-        if (e.kind == S3C_SSD_KIND_RECORD
-            && s3c_ssd_index_remove_locked(ssd, entry_key(&e),
-                                           entry_place(r, &e), &old)
-               == S3C_OK)
-        {
-            s3c_ssd_count(&store_of(r)->n_evict, 1);
-            s3c_ssd_ghost_add(ssd, entry_key(&e));
-        }
-    }
-
-    if (r->at < r->trailer.n_records) {
-        s3c_ssd_unlock(ssd);
-        return true;
-    }
-
-    if (ssd->segments[r->segment].seq == r->seq
-        && ssd->segments[r->segment].live_records > 0)
-    {
-        sweep_begin(r);                  /* the footer has not told all */
-        s3c_ssd_unlock(ssd);
-        return true;
-    }
-
-    free_locked(r);
-    s3c_ssd_unlock(ssd);
-    reclaim_clear(r);
-
-    return false;
-}
-
-
-static bool
-sweep_take(void *ctx, s3c_ssd_place_t place, uint64_t slot)
-{
-    s3c_ssd_reclaim_t  *r = ctx;
-
-    (void) slot;
-
-    if (s3c_ssd_place_kind(place) == S3C_SSD_PLACE_TOMBSTONE
-        || s3c_ssd_place_store(place) != r->store
-        || s3c_ssd_place_segment(r->ssd, place) != r->segment)
-    {
-        return false;
-    }
-
-    s3c_ssd_count(&store_of(r)->n_evict, 1);
-
-    return true;
-}
-
-
-static bool
-sweep_slice(s3c_ssd_reclaim_t *r)
-{
-    s3c_ssd_t                   *ssd = r->ssd;
-    const s3c_ssd_segment_sh_t  *g = &ssd->segments[r->segment];
-
-    if (!s3c_ssd_lock(ssd)) {
-        return false;
-    }
-
-    if (g->seq == r->seq && g->live_records > 0) {
-        r->bucket = s3c_ssd_index_scan_locked(ssd, r->bucket, SWEEP_SLICE,
-                                              sweep_take, r);
-        if (r->bucket < ssd->n_buckets) {
-            s3c_ssd_unlock(ssd);
-            return true;
-        }
-    }
-
-    free_locked(r);
-    s3c_ssd_unlock(ssd);
-    reclaim_clear(r);
-
-    return false;
+    s3c_ssd_store_result(ssd, store, kind, err);
 }
 
 
@@ -397,7 +347,7 @@ is_needed(const s3c_ssd_reclaim_t *r)
     uint32_t                   want, most;
     const s3c_ssd_store_sh_t  *st = store_of(r);
 
-    /* more than put leaves to us, even if nothing is open: else neither moves */
+    /* more than put leaves to us, even if nothing is open: or neither moves */
     want = FREE_MARGIN + 1 + st->n_open;
     want = want > st->n_segments / FREE_SHARE ? want
                                               : st->n_segments / FREE_SHARE;
@@ -438,7 +388,7 @@ reclaim_begin(s3c_ssd_reclaim_t *r)
     r->state = S3C_SSD_RECLAIM_TRAILER;
 
     if (!s3c_ssd_reclaim_read(r, r->bytes - S3C_SSD_BLOCK, S3C_SSD_BLOCK)) {
-        sweep_begin(r);
+        s3c_ssd_reclaim_sweep_begin(r);
     }
 }
 
@@ -459,12 +409,16 @@ reclaim_step(s3c_ssd_reclaim_t *r)
             more = s3c_ssd_reclaim_move(r);
             break;
 
+        case S3C_SSD_RECLAIM_MARK:
+            s3c_ssd_reclaim_mark(r);
+            return;                      /* its end goes on */
+
         case S3C_SSD_RECLAIM_EVICT:
-            more = evict_slice(r);
+            more = s3c_ssd_reclaim_evict(r);
             break;
 
         case S3C_SSD_RECLAIM_SWEEP:
-            more = sweep_slice(r);
+            more = s3c_ssd_reclaim_sweep(r);
             break;
 
         default:                         /* nothing to do before a read ends */
@@ -492,29 +446,47 @@ s3c_ssd_reclaim_create(s3c_ssd_t *ssd, uint32_t store,
 }
 
 
+/* What is in flight for too long. True: it is to be counted as an error. */
+static bool
+look_hangs(s3c_ssd_reclaim_t *r)
+{
+    if (r->look->kind != S3C_IO_READ) {
+        return s3c_ssd_reclaim_mark_hangs(r);
+    }
+
+    if (r->ssd->now_ms - r->look_ms <= store_of(r)->conf.timeout_ms) {
+        return false;
+    }
+
+    flight_add(r, -1);
+    r->look->owner = NULL;
+    r->look = NULL;
+    look_failed(r);
+
+    return true;
+}
+
+
 void
 s3c_ssd_reclaim_run(s3c_ssd_t *ssd, s3c_ssd_reclaim_t *r)
 {
-    bool  hangs = false;
+    bool           hangs = false;
+    s3c_io_kind_t  kind = S3C_IO_READ;
 
     if (r->state != S3C_SSD_RECLAIM_IDLE
         && (ssd->quiescing || !s3c_ssd_in_service(ssd, r->store)))
     {
-        give_up(r);
+        s3c_ssd_reclaim_give_up(r);
         return;
     }
 
     if (r->look != NULL) {
-        if (r->unsent) {
-            look_send(r);
+        kind = r->look->kind;
 
-        } else if (ssd->now_ms - r->look_ms > store_of(r)->conf.timeout_ms) {
-            hangs = true;
-            s3c_ssd_count(&store_of(r)->n_timeout, 1);
-            r->look->owner = NULL;
-            r->look = NULL;
-            reads_add(r, -1);
-            look_failed(r);
+        if (r->unsent) {
+            s3c_ssd_reclaim_send(r);
+        } else {
+            hangs = look_hangs(r);
         }
     }
 
@@ -525,7 +497,8 @@ s3c_ssd_reclaim_run(s3c_ssd_t *ssd, s3c_ssd_reclaim_t *r)
     }
 
     if (hangs) {
-        s3c_ssd_store_result(ssd, r->store, S3C_IO_READ, ETIME);
+        s3c_ssd_count(&store_of(r)->n_timeout, 1);
+        s3c_ssd_store_result(ssd, r->store, kind, ETIME);
     }
 }
 
@@ -547,7 +520,7 @@ s3c_ssd_reclaim_destroy(s3c_ssd_t *ssd, s3c_ssd_reclaim_t *r)
     }
 
     if (r->state != S3C_SSD_RECLAIM_IDLE) {
-        give_up(r);
+        s3c_ssd_reclaim_give_up(r);
     }
 
     free(r);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Private to ssd_reclaim (the machine: reads, emptying) and ssd_move (which
- * records are kept, and their way to the log's end).
+ * Private to ssd_reclaim (the machine and its I/O), ssd_move (which records
+ * are kept, and their way to the log's end) and ssd_release (the rest leaves,
+ * and the segment is free).
  */
 #ifndef S3C_SSD_SSD_RECLAIM_H
 #define S3C_SSD_SSD_RECLAIM_H
@@ -15,13 +16,16 @@ typedef enum {
     S3C_SSD_RECLAIM_LOOK,
     S3C_SSD_RECLAIM_MOVE,
     S3C_SSD_RECLAIM_READ,
+    S3C_SSD_RECLAIM_MARK,
     S3C_SSD_RECLAIM_EVICT,
     S3C_SSD_RECLAIM_SWEEP
 } s3c_ssd_reclaim_state_t;
 
-/* A read and its memory; both outlive the machine if the device hangs. */
+/* A read, or the write of MARK, and its memory; both outlive the machine if
+ * the device hangs. */
 typedef struct {
     s3c_io_op_t         op;
+    s3c_io_kind_t       kind;
     s3c_ssd_reclaim_t  *owner;         /* NULL: nobody waits any more */
     uint8_t            *buf;
     uint64_t            off;           /* in the store */
@@ -42,6 +46,11 @@ struct s3c_ssd_reclaim_s {
     s3c_ssd_reclaim_io_t   *look;      /* in flight */
     bool                    unsent;    /* the I/O queue was full */
     uint64_t                look_ms;
+    bool                    hung;      /* the write; it has been counted */
+
+    s3c_ssd_reclaim_state_t then;      /* after MARK */
+    bool                    marked;    /* MARK is done */
+    uint64_t                floor;     /* that it writes */
 
     s3c_ssd_trailer_rec_t   trailer;
     uint8_t                *footer;
@@ -58,8 +67,39 @@ struct s3c_ssd_reclaim_s {
     uint64_t                wait_ms;   /* since when the writer has no room */
 };
 
-/* [from, from + len) of the segment, whole blocks; false: no memory. */
+/* --- ssd_reclaim --- */
+
+/* For [from, from + len) of the segment, whole blocks; NULL: no memory. */
+s3c_ssd_reclaim_io_t *s3c_ssd_reclaim_io(s3c_ssd_reclaim_t *r,
+    s3c_io_kind_t kind, uint32_t from, uint32_t len);
+void s3c_ssd_reclaim_io_free(s3c_ssd_reclaim_io_t *io);
+/* r->look, or what is left of it. */
+void s3c_ssd_reclaim_send(s3c_ssd_reclaim_t *r);
+/* False: no memory. */
 bool s3c_ssd_reclaim_read(s3c_ssd_reclaim_t *r, uint32_t from, uint32_t len);
+/* Back to what it was, unless the store was emptied meanwhile. */
+void s3c_ssd_reclaim_give_up(s3c_ssd_reclaim_t *r);
+/* IDLE again; the segment is somebody else's. */
+void s3c_ssd_reclaim_clear(s3c_ssd_reclaim_t *r);
+
+/* --- ssd_release --- */
+
+/* To EVICT or SWEEP, by way of MARK if that has not been done. */
+void s3c_ssd_reclaim_empty(s3c_ssd_reclaim_t *r,
+    s3c_ssd_reclaim_state_t how);
+void s3c_ssd_reclaim_sweep_begin(s3c_ssd_reclaim_t *r);
+/* The write of MARK begins, if it can; its good end. */
+void s3c_ssd_reclaim_mark(s3c_ssd_reclaim_t *r);
+void s3c_ssd_reclaim_marked(s3c_ssd_reclaim_t *r);
+/* It is in flight. True, once, when that has lasted too long; the segment
+ * stays the kernel's until it ends. */
+bool s3c_ssd_reclaim_mark_hangs(s3c_ssd_reclaim_t *r);
+/* Slices of EVICT and SWEEP. True: go on at once. */
+bool s3c_ssd_reclaim_evict(s3c_ssd_reclaim_t *r);
+bool s3c_ssd_reclaim_sweep(s3c_ssd_reclaim_t *r);
+
+/* --- ssd_move --- */
+
 /* A slice of LOOK: what has been asked for, how often. */
 void s3c_ssd_reclaim_look(s3c_ssd_reclaim_t *r);
 /* A slice of MOVE. True: go on at once. */

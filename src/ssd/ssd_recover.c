@@ -5,8 +5,8 @@
  * segment without one is searched. Of a key's records the one of the highest
  * seq counts; what this run has put or dropped is newer than all.
  *
- * What is recovered stays PENDING, and its segment UNKNOWN, until the whole
- * store is known: before that nobody can say that a record was not dropped.
+ * What is recovered stays PENDING, and its segment UNKNOWN, until all stores
+ * are known: before that nobody can say that a record was not dropped.
  * Driven by the ends of its I/O and by run(), a few milliseconds at a stretch.
  */
 #include "ssd/ssd_recover.h"
@@ -77,11 +77,12 @@ recover_finish_locked(s3c_ssd_recover_t *r)
 
     atomic_store(&st->recovered_records, r->n_shown);
     st->recovery_ms = r->ssd->now_ms - st->recovery_begun_ms;
-    r->ssd->head->recovering--;
 
-    /* Others may have taken it out of service this very moment. */
+    /* Others may have taken it out of service this very moment. The number
+     * last: as long as a store is in recovery, drops must know. */
     (void) atomic_compare_exchange_strong(&st->state, &state,
                                           S3C_SSD_SERVING);
+    r->ssd->head->recovering--;
 }
 
 
@@ -129,6 +130,28 @@ recover_idle(const s3c_ssd_recover_t *r)
 }
 
 
+/* Has every store been read, as far as it can be? What hides a record of this
+ * one may lie in another. */
+static bool
+all_read(const s3c_ssd_recover_t *r)
+{
+    uint32_t                  i;
+    const s3c_ssd_recover_t  *o;
+
+    for (i = 0; i < r->ssd->n_stores; i++) {
+        o = r->ssd->keeper->recover[i];
+
+        if (s3c_ssd_state(r->ssd, i) == S3C_SSD_RECOVERING
+            && (o == NULL || o->phase == HEADERS || o->turn != o->n_order))
+        {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
 static void
 recover_phase(s3c_ssd_recover_t *r)
 {
@@ -138,7 +161,7 @@ recover_phase(s3c_ssd_recover_t *r)
         r->next = 0;
     }
 
-    if (r->phase == RECORDS && r->turn == r->n_order) {
+    if (r->phase == RECORDS && r->turn == r->n_order && all_read(r)) {
         r->phase = SHOW;
     }
 

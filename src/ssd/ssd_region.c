@@ -38,6 +38,8 @@ store_conf_ok(const s3c_ssd_store_conf_t *c)
            && c->bytes % c->segment_bytes == 0
            && c->bytes <= S3C_SSD_STORE_BYTES_MAX
            && c->bytes / c->segment_bytes >= S3C_SSD_SEGMENTS_MIN + 1
+           && (c->bytes / c->segment_bytes <= S3C_SSD_SEGMENTS_MAX
+               || c->segment_bytes == S3C_SSD_SEGMENT_MAX)
            && c->align >= 512 && c->align <= 4096
            && (c->align & (c->align - 1)) == 0;
 }
@@ -306,19 +308,21 @@ region_bind(s3c_ssd_t *ssd, void *region)
 }
 
 
+/* The writer last, which registers its memory: the queue never lets go of it,
+ * and somebody else's would lie at the same address. */
 static s3c_status_t
 parts_create(s3c_ssd_t *ssd)
 {
-    s3c_status_t  st = s3c_ssd_writer_create(ssd);
+    s3c_status_t  st = s3c_ssd_reader_create(ssd);
 
     if (st != S3C_OK) {
         return st;
     }
 
-    st = s3c_ssd_reader_create(ssd);
+    st = s3c_ssd_writer_create(ssd);
 
     if (st != S3C_OK) {
-        s3c_ssd_writer_destroy(ssd);
+        s3c_ssd_reader_destroy(ssd);
     }
 
     return st;
@@ -333,6 +337,7 @@ slot_settle(s3c_ssd_t *ssd, bool died)
         return false;
     }
 
+    s3c_ssd_tombstones_orphan_locked(ssd, ssd->slot);
     s3c_ssd_segment_orphan_locked(ssd, ssd->slot);
     ssd->head->n_dead_worker += died;
     s3c_ssd_unlock(ssd);

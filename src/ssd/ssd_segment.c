@@ -144,11 +144,8 @@ s3c_ssd_segment_close_locked(s3c_ssd_t *ssd, uint32_t segment, bool sealed,
 {
     const s3c_ssd_segment_sh_t  *g = &ssd->segments[segment];
 
-    /* UNKNOWN: recovery has just found out. Otherwise it is not the caller's
-     * any more: its store was emptied meanwhile. */
-    if ((g->state == S3C_SSD_SEGMENT_OPEN && g->owner == ssd->slot)
-        || (g->state == S3C_SSD_SEGMENT_UNKNOWN && ssd->is_keeper))
-    {
+    /* Or it is not the caller's any more: its store was emptied. */
+    if (g->state == S3C_SSD_SEGMENT_OPEN && g->owner == ssd->slot) {
         segment_close(ssd, segment, sealed ? S3C_SSD_SEGMENT_SEALED
                                            : S3C_SSD_SEGMENT_TORN,
                       last_seq, 0);
@@ -206,52 +203,13 @@ take_of_segment(void *ctx, s3c_ssd_place_t p, uint64_t slot)
 }
 
 
-/* PENDING where nobody settles it: in UNKNOWN ones, recovery does. */
-static bool
-take_unowned(void *ctx, s3c_ssd_place_t p, uint64_t slot)
-{
-    uint32_t    state;
-    s3c_ssd_t  *ssd = ctx;
-
-    if (s3c_ssd_place_kind(p) != S3C_SSD_PLACE_PENDING) {
-        return false;
-    }
-
-    state = ssd->segments[s3c_ssd_place_segment(ssd, p)].state;
-
-    if (state == S3C_SSD_SEGMENT_OPEN || state == S3C_SSD_SEGMENT_UNKNOWN) {
-        return false;
-    }
-
-    if (ssd->head->recovering == 0) {
-        return true;
-    }
-
-    /* It had superseded what recovery may still find: a mark stays. */
-    s3c_ssd_segment_count_locked(ssd, p, -1);
-    (void) atomic_fetch_xor(
-        &ssd->buckets[slot / S3C_SSD_BUCKET_PLACES]
-             .place[slot % S3C_SSD_BUCKET_PLACES],
-        (uint64_t) (S3C_SSD_PLACE_PENDING ^ S3C_SSD_PLACE_TOMBSTONE) << 56);
-
-    return false;
-}
-
-
-static bool
-take_of_store(void *ctx, s3c_ssd_place_t p, uint64_t slot)
+/* Marks of what was dropped stay: whoever sweeps them knows when. */
+bool
+s3c_ssd_take_records(void *ctx, s3c_ssd_place_t p, uint64_t slot)
 {
     (void) slot;
 
-    return s3c_ssd_place_store(p) == *(uint32_t *) ctx;
-}
-
-
-/* What was dropped before the mount stays so. */
-static bool
-take_records(void *ctx, s3c_ssd_place_t p, uint64_t slot)
-{
-    return take_of_store(ctx, p, slot)
+    return s3c_ssd_place_store(p) == *(uint32_t *) ctx
            && s3c_ssd_place_kind(p) != S3C_SSD_PLACE_TOMBSTONE;
 }
 
@@ -272,6 +230,7 @@ s3c_ssd_segment_free_locked(s3c_ssd_t *ssd, uint32_t segment)
                                          take_of_segment, ctx);
     }
 
+    /* Its header on flash has this floor already. */
     st->floor = g->last_seq + 1 > st->floor ? g->last_seq + 1 : st->floor;
     g->owner = S3C_SSD_NO_SLOT;
     ORDER();
@@ -297,7 +256,6 @@ s3c_ssd_flights_clear(s3c_ssd_t *ssd, uint32_t slot)
 void
 s3c_ssd_segment_orphan_locked(s3c_ssd_t *ssd, uint32_t slot)
 {
-    bool                   any = false;
     uint32_t               i;
     s3c_ssd_segment_sh_t  *g;
 
@@ -313,19 +271,14 @@ s3c_ssd_segment_orphan_locked(s3c_ssd_t *ssd, uint32_t slot)
         }
 
         if (g->state == S3C_SSD_SEGMENT_OPEN) {
-            any = true;
+            ssd->head->n_orphan++;
             segment_close(ssd, i, S3C_SSD_SEGMENT_TORN, seq_now(ssd),
                           ssd->now_ms + S3C_SSD_REST_MS);
 
         } else if (g->state == S3C_SSD_SEGMENT_RECLAIMING) {
-            /* A keeper's: nothing was written there, no rest. */
-            segment_close(ssd, i, S3C_SSD_SEGMENT_TORN, 0, 0);
+            /* A keeper's: it rests if its header may be written still. */
+            segment_close(ssd, i, S3C_SSD_SEGMENT_TORN, 0, g->rest_until_ms);
         }
-    }
-
-    if (any) {
-        (void) s3c_ssd_index_scan_locked(ssd, 0, ssd->n_buckets, take_unowned,
-                                         ssd);
     }
 }
 
@@ -382,18 +335,18 @@ s3c_ssd_recount_locked(s3c_ssd_t *ssd)
 
 
 void
-s3c_ssd_store_empty_locked(s3c_ssd_t *ssd, uint32_t store,
-    s3c_ssd_segment_state_t state)
+s3c_ssd_store_empty_locked(s3c_ssd_t *ssd, uint32_t store)
 {
     uint32_t               i;
     s3c_ssd_store_sh_t    *st = &ssd->stores[store];
     s3c_ssd_segment_sh_t  *g;
 
-    assert(state == S3C_SSD_SEGMENT_FREE || state == S3C_SSD_SEGMENT_UNKNOWN);
-
-    (void) s3c_ssd_index_scan_locked(ssd, 0, ssd->n_buckets,
-                                     state == S3C_SSD_SEGMENT_FREE
-                                     ? take_of_store : take_records, &store);
+    /* Rare: who calls has swept, and nothing is put to a store that is out of
+     * service but what was on its way there. */
+    if (st->live_records != 0) {
+        (void) s3c_ssd_index_scan_locked(ssd, 0, ssd->n_buckets,
+                                         s3c_ssd_take_records, &store);
+    }
 
     for (i = 0; i < st->n_segments; i++) {
         g = &ssd->segments[st->first_segment + i];
@@ -404,13 +357,13 @@ s3c_ssd_store_empty_locked(s3c_ssd_t *ssd, uint32_t store,
         }
 
         ORDER();
-        g->state = state;
+        g->state = S3C_SSD_SEGMENT_FREE;
         g->owner = S3C_SSD_NO_SLOT;
         g->seq = 0;
         g->last_seq = 0;
     }
 
-    st->n_free = state == S3C_SSD_SEGMENT_FREE ? st->n_segments : 0;
+    st->n_free = st->n_segments;
     st->n_open = 0;
     st->cursor = 0;
 }

@@ -13,9 +13,9 @@
 
 #include "base/crc32c.h"
 
-/* Mounts. No store sees as many; a number above it would leave no room for the
-   sequence numbers that are made from it. */
-#define SUPER_EPOCH_MAX  (1ull << 23)
+/* A number above it would leave no room for the sequence numbers that are made
+   from it. */
+#define SUPER_EPOCH_MAX  ((1ull << 24) - 1)
 
 static_assert(2 * S3C_SSD_BLOCK == S3C_SSD_SUPER_BYTES, "two copies");
 

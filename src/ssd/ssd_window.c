@@ -138,8 +138,25 @@ pool_make_room(s3c_ssd_pool_t *pool, uint32_t bytes)
 }
 
 
+/* What is lent to a store, without what is lost. */
+static void
+pool_lend(s3c_ssd_pool_t *pool, uint32_t store, uint32_t bytes)
+{
+    pool->lent[store] += bytes;
+    pool->lent_bytes += bytes;
+}
+
+
+static void
+pool_unlend(s3c_ssd_pool_t *pool, uint32_t store, uint32_t bytes)
+{
+    pool->lent[store] -= bytes;
+    pool->lent_bytes -= bytes;
+}
+
+
 s3c_status_t
-s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t len,
+s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t store, uint32_t len,
     s3c_ssd_buffer_t *buffer)
 {
     void      *p;
@@ -149,6 +166,12 @@ s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t len,
 
     while (class_bytes[k] < len) {
         k++;
+    }
+
+    if (pool->shared
+        && pool->lent[store] + pool->lent_bytes >= S3C_SSD_READ_MEMORY)
+    {
+        return S3C_AGAIN;
     }
 
     p = pool_pop(pool, k);
@@ -163,7 +186,10 @@ s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t len,
         pool->bytes += class_bytes[k];
     }
 
-    *buffer = (s3c_ssd_buffer_t) { .data = p, .size_class = (uint8_t) k };
+    pool_lend(pool, store, class_bytes[k]);
+    *buffer = (s3c_ssd_buffer_t) {
+        .data = p, .size_class = (uint8_t) k, .store = (uint8_t) store
+    };
 
     return S3C_OK;
 }
@@ -179,6 +205,7 @@ s3c_ssd_pool_give(s3c_ssd_pool_t *pool, s3c_ssd_buffer_t *buffer)
         free(buffer->data);
 
     } else {
+        pool_unlend(pool, buffer->store, class_bytes[k]);
         *(void **) buffer->data = pool->free[k];
         pool->free[k] = buffer->data;
         pool->n_free[k]++;
@@ -195,6 +222,7 @@ s3c_ssd_pool_lose(s3c_ssd_pool_t *pool, s3c_ssd_buffer_t *buffer)
 
     if (!buffer->lost && pool->lost_bytes + bytes <= S3C_SSD_READ_MEMORY) {
         buffer->lost = true;
+        pool_unlend(pool, buffer->store, bytes);
         pool->lost_bytes += bytes;
         pool->bytes -= bytes;
     }

@@ -48,6 +48,22 @@ late_done(s3c_io_op_t *op)
 }
 
 
+/* Written, perhaps: nobody will see the end of it. */
+static void
+unsettled_lost(s3c_ssd_t *ssd, const s3c_ssd_appender_t *ap)
+{
+    uint32_t  i, n = 0;
+
+    for (i = ap->n_settled; i < ap->n_entries; i++) {
+        n += ap->entries[i].kind == S3C_SSD_KIND_TOMBSTONE;
+    }
+
+    if (n > 0 && s3c_ssd_appender_is_mine(ap)) {
+        s3c_ssd_tombstones_lost(ssd, ap->store, n);
+    }
+}
+
+
 /* Frees the appenders; true: the kernel still holds a batch. */
 static bool
 lane_destroy(s3c_ssd_t *ssd, uint32_t store)
@@ -62,6 +78,7 @@ lane_destroy(s3c_ssd_t *ssd, uint32_t store)
 
     while ((ap = lane->closing) != NULL) {
         lane->closing = ap->next;
+        unsettled_lost(ssd, ap);
         s3c_ssd_writes_add(ssd, store, -(int32_t) ap->n_in_flight);
         held |= ap->n_in_flight
                 > (ap->footer.state == S3C_SSD_WRITE_IN_FLIGHT);
@@ -91,6 +108,8 @@ s3c_ssd_writer_destroy(s3c_ssd_t *ssd)
     if (!s3c_ssd_writer_idle(ssd) || wr->n_tombstones > 0) {
         ssd->quiescing = true;
     }
+
+    wr->waiting = NULL;                  /* what of it is lost, is counted */
 
     for (uint32_t i = 0; i < ssd->n_stores; i++) {
         s3c_ssd_tombstones_forget(ssd, i);
@@ -232,7 +251,7 @@ lane_run(s3c_ssd_t *ssd, uint32_t store)
                && ap->last->write.state == S3C_SSD_WRITE_FILLING
                && ssd->now_ms - ap->last->born_ms >= S3C_SSD_LINGER_MS)
     {
-        s3c_ssd_flush(ap, false);
+        s3c_ssd_flush(ap);
     }
 }
 

@@ -61,7 +61,8 @@ struct s3c_ssd_batch_s {
     uint32_t          fill;
     uint32_t          paid;            /* bytes that admission has charged */
     uint64_t          born_ms;
-    bool              sync;            /* has tombstones */
+    bool              sync;            /* has tombstones: DSYNC */
+    bool              counted;         /* in n_syncs */
 };
 
 struct s3c_ssd_appender_s {
@@ -135,7 +136,7 @@ void s3c_ssd_stage_record(s3c_ssd_appender_t *ap,
     const s3c_ssd_frame_rec_t *head, const struct iovec *iov, int n_iov,
     bool paid, bool supersedes);
 /* Sends what is staged, padded. */
-void s3c_ssd_flush(s3c_ssd_appender_t *ap, bool sync);
+void s3c_ssd_flush(s3c_ssd_appender_t *ap);
 /* Lets go of all batches that the kernel does not hold. */
 void s3c_ssd_batches_drop(s3c_ssd_appender_t *ap);
 
@@ -168,6 +169,10 @@ uint64_t s3c_ssd_writer_limit(const s3c_ssd_t *ssd);
 
 void s3c_ssd_tombstone_push_locked(s3c_ssd_t *ssd, uint32_t store,
     s3c_hash128_t key, uint64_t seq);
+/* It will not be written, and a restart would find what it kills. */
+void s3c_ssd_tombstones_lost(s3c_ssd_t *ssd, uint32_t store, uint32_t n);
+/* How many the kernel does not have: who finds this worker dead must know. */
+void s3c_ssd_tombstones_publish(s3c_ssd_t *ssd);
 /* Writes those that can be. */
 void s3c_ssd_tombstones_run(s3c_ssd_t *ssd);
 /* Those of this store are not to be written any more. */

@@ -55,6 +55,15 @@ env_usec(void *ctx)
 }
 
 
+static uint64_t
+env_wall_s(void *ctx)
+{
+    (void) ctx;
+
+    return (uint64_t) time(NULL);
+}
+
+
 static bool
 env_lock(void *ctx, uint32_t store)
 {
@@ -199,6 +208,7 @@ recover_once(int fd, const s3c_ssd_conf_t *conf, s3c_io_t *io,
     s3c_ssd_usage_t   u;
     s3c_ssd_env_t     env = {
         .io = io, .fds = { fd }, .ctx = &seen, .usec = env_usec,
+        .wall_s = env_wall_s,
         .lock = env_lock, .random = env_random, .observe = env_observe,
         .log = env_log
     };

@@ -52,6 +52,15 @@ usec(void *ctx)
 }
 
 
+static uint64_t
+wall_s(void *ctx)
+{
+    (void) ctx;
+
+    return (uint64_t) time(NULL);
+}
+
+
 static double
 cpu_seconds(void)
 {
@@ -258,7 +267,8 @@ main(int argc, char **argv)
     void                *region;
     uint32_t             i;
     uint64_t             begun, bytes, took;
-    s3c_ssd_env_t        env = { .usec = usec, .lock = lock_file,
+    s3c_ssd_env_t        env = { .usec = usec, .wall_s = wall_s,
+                                 .lock = lock_file,
                                  .random = random_bytes, .observe = observe,
                                  .log = say };
     s3c_ssd_conf_t       conf = { .n_slots = 1, .n_stores = 1 };

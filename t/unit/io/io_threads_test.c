@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 
@@ -121,6 +122,64 @@ what_would_block_is_tried_and_then_told(void **state)
 }
 
 
+/* A file that hangs, here a pipe, has not all threads: others go on, and one
+ * that hangs as well still leaves something. Alone, a file has all. */
+static void
+a_file_that_hangs_leaves_threads(void **state)
+{
+    int           a[2], b[2], fd = io_file(4096, false);
+    char          bytes[16];
+    uint8_t       got[16], buf[16];
+    io_loop_t     loop;
+    s3c_io_op_t   hung[16], op;
+
+    (void) state;
+    memset(bytes, 'x', sizeof(bytes));
+    assert_int_equal(pipe2(a, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(b, O_CLOEXEC), 0);
+    io_loop_open(&loop, 32);
+
+    for (int i = 0; i < 16; i++) {
+        io_op_init(&hung[i], S3C_IO_READ, i < 8 ? a[0] : b[0], &got[i], 1,
+                   OWN_POSITION);
+        assert_int_equal(s3c_io_queue(loop.io, &hung[i]), S3C_OK);
+    }
+
+    for (int i = 0; i < 100; i++) {
+        io_op_init(&op, S3C_IO_READ, fd, buf, sizeof(buf), 0);
+        op.result = -1;
+        assert_int_equal(s3c_io_queue(loop.io, &op), S3C_OK);
+
+        while (op.result == -1) {
+            assert_true(io_loop_turn(&loop, 5000));
+        }
+
+        assert_int_equal(op.result, sizeof(buf));
+    }
+
+    assert_int_equal(loop.io->in_flight, 16);
+    assert_int_equal(write(b[1], bytes, 8), 8);
+
+    while (loop.io->in_flight > 8) {
+        assert_true(io_loop_turn(&loop, 5000));
+    }
+
+    assert_int_equal(write(a[1], bytes, 8), 8);
+    io_loop_drain(&loop);
+
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(hung[i].result, 1);
+    }
+
+    io_loop_close(&loop);
+    close(a[0]);
+    close(a[1]);
+    close(b[0]);
+    close(b[1]);
+    close(fd);
+}
+
+
 int
 main(void)
 {
@@ -128,6 +187,7 @@ main(void)
         cmocka_unit_test(threads_block_signals_and_leave_at_close),
         cmocka_unit_test(nothing_can_be_registered),
         cmocka_unit_test(what_would_block_is_tried_and_then_told),
+        cmocka_unit_test(a_file_that_hangs_leaves_threads),
         IO_CASES,
     };
 

@@ -26,6 +26,7 @@
 #include "ssd/ssd_media.h"
 
 #define SIM_SECTOR       512u
+#define SIM_WALL_S       1795219200ull   /* at usec 0: 2026-11-21 */
 #define SIM_FILES_MAX    S3C_SSD_STORES_MAX
 #define SIM_FAULTS_MAX   32
 #define SIM_QUEUES_MAX   64
@@ -102,6 +103,7 @@ typedef struct sim_queue_s  sim_queue_t;
 struct sim_disk_s {
     uint64_t      rng;
     uint64_t      usec;            /* the clock of all */
+    bool          no_wall;         /* none that tells the date */
     uint32_t      delay_min_us, delay_max_us;
     uint32_t      align;           /* of off, len and memory; default 512 */
     bool          dsync_flushes;   /* a DSYNC makes all that was written before

@@ -161,7 +161,8 @@ store_search(sim_disk_t *disk, uint32_t store, uint32_t bytes,
 
     for (uint32_t i = 0; i < n_segments; i++) {
         if (s3c_ssd_segment_decode(in + (i + 1ull) * bytes, id, i, &rec)
-            == S3C_OK)
+            == S3C_OK
+            && rec.segment_seq != S3C_SSD_SEQ_FREE)
         {
             segment_search(in + (i + 1ull) * bytes, bytes, id,
                            rec.segment_seq, floor, n_keys, truth);

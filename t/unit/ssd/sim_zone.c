@@ -29,6 +29,15 @@ env_usec(void *ctx)
 }
 
 
+static uint64_t
+env_wall_s(void *ctx)
+{
+    const sim_disk_t  *disk = ((sim_zone_t *) ctx)->disk;
+
+    return disk->no_wall ? 0 : SIM_WALL_S + disk->usec / 1000000;
+}
+
+
 static bool
 env_lock(void *ctx, uint32_t store)
 {
@@ -133,7 +142,8 @@ sim_worker_init(sim_worker_t *worker, sim_zone_t *zone)
 
     worker->io = sim_disk_queue(zone->disk, SIM_DEPTH);
     worker->env = (s3c_ssd_env_t) {
-        .io = worker->io, .ctx = zone, .usec = env_usec, .lock = env_lock,
+        .io = worker->io, .ctx = zone, .usec = env_usec,
+        .wall_s = env_wall_s, .lock = env_lock,
         .random = env_random, .observe = env_observe, .log = env_log
     };
 

@@ -4,7 +4,8 @@
  * after one write more, what was in flight is torn and what was not yet stable
  * comes in any order. After each restart
  *  - a key has its newest record that is whole on the disk, or none;
- *  - a key whose tombstone was on stable storage has nothing from before it;
+ *  - a key whose tombstone was on stable storage, of a drop or of a put over
+ *    an older version, has nothing from before it;
  *  - on a disk that loses nothing it has ended, what could be read before the
  *    cut can be read, or something newer.
  * Then the same with all processes killed and the power on.
@@ -28,6 +29,7 @@
 #define N_STEPS      450
 #define MOST         200000
 #define KILLERS_MAX  64
+#define CALLS_MAX    16                  /* of a key, the last ones */
 #define SEGMENT      (1u << 20)
 #define SEGMENTS     8
 #define BYTES        ((SEGMENTS + 1ull) * SEGMENT)
@@ -42,6 +44,11 @@ typedef struct {
 } killer_t;
 
 typedef struct {
+    uint64_t       from, to;             /* seqs given out in it */
+    uint64_t       clock;                /* its tombstone kills up to this */
+} call_t;
+
+typedef struct {
     uint32_t       n_stores;             /* 1: it fills up, and is reclaimed */
     sim_disk_t     disk;
     sim_zone_t     zone;
@@ -49,8 +56,8 @@ typedef struct {
     uint64_t       rng, seed;
     uint64_t       clock;
     uint64_t       version[N_KEYS];      /* the newest; 0: dropped */
-    uint64_t       before[N_KEYS];       /* the drop, while its tombstone is
-                                            under way: what it kills */
+    call_t         calls[N_KEYS][CALLS_MAX];     /* puts and drops */
+    uint32_t       n_calls[N_KEYS];
     uint64_t       dropped[N_KEYS];      /* not newer than this: never again */
     uint64_t       settled[N_KEYS];      /* was found; 0: not since a drop */
     killer_t       killers[KILLERS_MAX]; /* written, not yet counted */
@@ -173,14 +180,43 @@ static void
 on_tombstone(void *ctx, const s3c_ssd_frame_rec_t *head)
 {
     story_t   *s = ctx;
+    call_t    *c;
     uint32_t   k = sim_key_number(head->key_lo, N_KEYS);
 
-    if (k < N_KEYS && s->before[k] != 0 && s->n_killers < KILLERS_MAX) {
-        s->killers[s->n_killers++] = (killer_t) {
-            .key = k, .version = s->before[k], .file = s->file,
-            .segment_off = s->segment_off, .segment_seq = head->segment_seq
-        };
+    for (uint32_t i = 0; k < N_KEYS && i < CALLS_MAX; i++) {
+        c = &s->calls[k][i];
+
+        if (head->record_seq > c->from && head->record_seq <= c->to
+            && s->n_killers < KILLERS_MAX)
+        {
+            s->killers[s->n_killers++] = (killer_t) {
+                .key = k, .version = c->clock, .file = s->file,
+                .segment_off = s->segment_off,
+                .segment_seq = head->segment_seq
+            };
+        }
     }
+}
+
+
+/* A put or drop of this key begins; call_end: it has ended. */
+static call_t *
+call_begin(story_t *s, s3c_ssd_t *ssd, uint32_t key)
+{
+    call_t  *c = &s->calls[key][s->n_calls[key]++ % CALLS_MAX];
+
+    *c = (call_t) {
+        .from = ssd->head->seq, .to = UINT64_MAX, .clock = s->clock
+    };
+
+    return c;
+}
+
+
+static void
+call_end(call_t *c, s3c_ssd_t *ssd)
+{
+    c->to = ssd->head->seq;
 }
 
 
@@ -202,6 +238,7 @@ on_write(void *ctx, uint32_t file, s3c_io_kind_t kind, uint64_t off,
 static void
 story_put(story_t *s, s3c_ssd_t *ssd, uint32_t key)
 {
+    call_t        *c = call_begin(s, ssd, key);
     uint64_t       tag[2] = { ++s->clock, key };
     uint32_t       size = sim_size(key, tag[0], MOST);
     struct iovec   iov = { (void *) sim_payload(key, tag[0]), size };
@@ -216,20 +253,20 @@ story_put(story_t *s, s3c_ssd_t *ssd, uint32_t key)
     } else {
         s->version[key] = 0;
     }
+
+    call_end(c, ssd);
 }
 
 
 static void
 story_drop(story_t *s, s3c_ssd_t *ssd, uint32_t key)
 {
-    /* all versions so far; a put may follow before the tombstone is out */
-    s->before[key] = s->clock;
+    call_t  *c = call_begin(s, ssd, key);
+
     s->version[key] = 0;
     s->settled[key] = 0;
-
-    if (s3c_ssd_drop(ssd, sim_key(key), sim_now_ms(&s->disk)) != S3C_OK) {
-        s->before[key] = 0;
-    }
+    (void) (s3c_ssd_drop(ssd, sim_key(key), sim_now_ms(&s->disk)) == S3C_OK);
+    call_end(c, ssd);
 }
 
 

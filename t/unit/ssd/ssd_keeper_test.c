@@ -434,7 +434,7 @@ retries_are_rarer_and_rarer(void **state)
 
 
 /* At each read of recovery: EIO for ever, once, or no end. The other store
- * serves, and this one comes back. */
+ * serves once this one has failed, and this one comes back. */
 static void
 recovery_survives_errors(void **state)
 {
@@ -461,13 +461,18 @@ recovery_survives_errors(void **state)
         });
         ssd = join(&b, 0, false);
         run_for(&b, 2000);
-        assert_int_equal(s3c_ssd_state(ssd, 0), S3C_SSD_SERVING);
+
+        /* a store that hangs is waited for: it may say what was dropped */
+        if (skip % 3 != 2) {
+            assert_int_equal(s3c_ssd_state(ssd, 0), S3C_SSD_SERVING);
+        }
 
         if (times == 1) {
             assert_int_equal(s3c_ssd_state(ssd, 1), S3C_SSD_SERVING);
         }
 
         run_for(&b, 32000);
+        assert_int_equal(s3c_ssd_state(ssd, 0), S3C_SSD_SERVING);
         sim_disk_no_faults(&b.disk);
         sim_disk_release(&b.disk, 0);
         assert_true(sim_run_until_serving(&b.disk, b.w, 3, 60000));
@@ -524,6 +529,8 @@ dead_worker_leaves_nothing_open(void **state)
     assert_int_equal(ssd->head->n_dead_worker, 1);
     assert_true(there(ssd, 1));
     assert_false(there(ssd, 2));
+    assert_int_equal(ssd->stores[0].live_records, 1);    /* has been swept */
+    assert_int_equal(ssd->keeper->orphan_at, ssd->n_buckets);
 
     for (i = 0; i < SEGMENTS; i++) {
         if (ssd->segments[i].state == S3C_SSD_SEGMENT_TORN) {

@@ -283,6 +283,123 @@ test_give_up(void **state)
 }
 
 
+static void
+header_of(rig_t *r, uint32_t segment, s3c_ssd_segment_rec_t *rec)
+{
+    uint8_t  block[S3C_SSD_BLOCK];
+
+    sim_disk_read(&r->disk, 0, (segment + 1ull) * SEGMENT, block,
+                  sizeof(block));
+    assert_int_equal(s3c_ssd_segment_decode(block, FIRST_ID, segment, rec),
+                     S3C_OK);
+}
+
+
+/* Nothing leaves the index before the header on flash says that the segment is
+ * free; what is dropped then needs no tombstone. */
+static void
+test_mark(void **state)
+{
+    rig_t                   r;
+    uint32_t                n, first;
+    uint64_t                last_seq;
+    s3c_ssd_reclaim_t      *rc;
+    s3c_ssd_segment_rec_t   rec;
+
+    (void) state;
+    rig_open(&r, 1, 16);
+    assert_int_equal(s3c_ssd_reclaim_create(r.ssd, 0, &rc), S3C_OK);
+    n = fill(&r, 2);
+    first = in_segment(&r, n, 0);
+    last_seq = r.ssd->segments[0].last_seq;
+    sim_disk_fault(&r.disk, (sim_fault_t) {
+        .what = SIM_HANG, .file = 0, .kind = SIM_WRITES, .off = SEGMENT,
+        .len = SEGMENT, .times = 1 });
+
+    turn_for(&r, rc, S3C_SSD_WRITE_TIMEOUT_MS - 1000);
+    assert_true(segment_is(&r, 0, S3C_SSD_SEGMENT_RECLAIMING));
+    assert_int_equal(in_segment(&r, n, 0), first);
+    assert_int_equal(r.ssd->stores[0].n_timeout, 0);
+    assert_int_equal(r.ssd->stores[0].floor, 0);
+    header_of(&r, 0, &rec);
+    assert_true(rec.segment_seq == r.ssd->segments[0].seq);
+
+    /* It hangs for very long: told once. */
+    turn_for(&r, rc, 3000);
+    assert_int_equal(r.ssd->stores[0].n_timeout, 1);
+    assert_true(segment_is(&r, 0, S3C_SSD_SEGMENT_RECLAIMING));
+    assert_int_equal(s3c_ssd_flight(r.ssd, r.ssd->slot, 0)->writes, 1);
+    sim_disk_no_faults(&r.disk);
+    sim_disk_release(&r.disk, 0);
+    turn_for(&r, rc, 100);
+    assert_true(segment_is(&r, 0, S3C_SSD_SEGMENT_FREE));
+    assert_int_equal(in_segment(&r, n, 0), 0);
+    header_of(&r, 0, &rec);
+    assert_int_equal(rec.segment_seq, S3C_SSD_SEQ_FREE);
+    assert_true(rec.floor > last_seq);
+    assert_true(r.ssd->stores[0].floor >= rec.floor);
+    assert_int_equal(s3c_ssd_flight(r.ssd, r.ssd->slot, 0)->writes, 0);
+    s3c_ssd_reclaim_destroy(r.ssd, rc);
+    rig_close(&r);
+}
+
+
+/* The header cannot be written: the segment stays, another one is freed. The
+ * same if the machine is stopped while it is under way. */
+static void
+test_mark_fails(void **state)
+{
+    (void) state;
+
+    for (int what = 0; what < 2; what++) {
+        rig_t               r;
+        uint32_t            n, first;
+        s3c_ssd_reclaim_t  *rc;
+
+        rig_open(&r, 1, 16);
+        assert_int_equal(s3c_ssd_reclaim_create(r.ssd, 0, &rc), S3C_OK);
+        n = fill(&r, 2);
+        first = in_segment(&r, n, 0);
+        sim_disk_fault(&r.disk, (sim_fault_t) {
+            .what = what == 0 ? SIM_EIO : SIM_HANG, .file = 0,
+            .kind = SIM_WRITES, .off = SEGMENT, .len = SEGMENT,
+            .times = 1 });
+
+        if (what == 1) {
+            turn_for(&r, rc, 100);
+            s3c_ssd_reclaim_destroy(r.ssd, rc);
+            assert_int_equal(s3c_ssd_reclaim_create(r.ssd, 0, &rc), S3C_OK);
+        }
+
+        turn_for(&r, rc, 300);
+        assert_true(segment_is(&r, 0, S3C_SSD_SEGMENT_SEALED));
+        assert_int_equal(in_segment(&r, n, 0), first);
+        assert_true(segment_is(&r, 1, S3C_SSD_SEGMENT_FREE));
+        assert_int_equal(r.ssd->stores[0].n_write_error, what == 0);
+        zone_audit(r.ssd);
+        sim_disk_release(&r.disk, 0);
+
+        while (r.ssd->stores[0].n_free > 2) {
+            assert_int_equal(put(&r, n++, 1, RECORD), S3C_OK);
+            run_for(&r, 10);
+        }
+
+        turn_for(&r, rc, S3C_SSD_REST_MS);
+        run_for(&r, 10);
+
+        while (r.ssd->stores[0].n_free > 2) {
+            assert_int_equal(put(&r, n++, 1, RECORD), S3C_OK);
+            run_for(&r, 10);
+        }
+
+        turn_for(&r, rc, 300);
+        assert_true(segment_is(&r, 0, S3C_SSD_SEGMENT_FREE));
+        s3c_ssd_reclaim_destroy(r.ssd, rc);
+        rig_close(&r);
+    }
+}
+
+
 /* The writer has no room: it waits, then goes without. */
 static void
 test_no_room(void **state)
@@ -298,7 +415,8 @@ test_no_room(void **state)
     assert_true(n > 0);
     touch(&r, 1, 1);
     sim_disk_fault(&r.disk, (sim_fault_t) {
-        .what = SIM_HANG, .file = 0, .kind = SIM_WRITES });
+        .what = SIM_HANG, .file = 0, .kind = SIM_WRITES,
+        .off = 2 * SEGMENT, .len = 15 * SEGMENT });
 
     while (put(&r, 10000 + n, 1, 10000) == S3C_OK) {
         n++;
@@ -396,6 +514,8 @@ main(void)
         { "no more than a quarter moves", test_share, 0, 0, 0 },
         { "damage of all kinds", test_damage, 0, 0, 0 },
         { "the store fails meanwhile", test_give_up, 0, 0, 0 },
+        { "free on flash before anything leaves", test_mark, 0, 0, 0 },
+        { "it cannot be marked as free", test_mark_fails, 0, 0, 0 },
         { "the writer has no room", test_no_room, 0, 0, 0 },
         { "a long random run", test_long, 0, 0, 0 },
     };

@@ -483,18 +483,29 @@ long_footer_takes_two_reads(void **state)
 
 
 static void
+header_version(uint8_t *header, uint32_t version)
+{
+    s3c_ssd_segment_rec_t  rec;
+
+    memcpy(&rec, header, sizeof(rec));
+    rec.version = version;
+    rec.crc = s3c_crc32c(0, (uint8_t *) &rec + 8, sizeof(rec) - 8);
+    memcpy(header, &rec, sizeof(rec));
+}
+
+
+static void
 foreign_segments_are_free(void **state)
 {
     bed_t     b;
     seg_t    *s;
-    uint32_t  version = S3C_SSD_VERSION + 1;
 
     (void) state;
     bed_open(&b, 6, 1);
 
     s = seg_begin(&b, 0, 0, 0);              /* of another version */
     assert_true(seg_record(s, 1, b.seq++, 100, false));
-    memcpy(s->bytes + offsetof(s3c_ssd_segment_rec_t, version), &version, 4);
+    header_version(s->bytes, S3C_SSD_VERSION + 1);
     seg_end(&b, s, true);
 
     s = seg_begin(&b, 0, 1, 0);              /* of another store */
@@ -516,6 +527,84 @@ foreign_segments_are_free(void **state)
     truth_is(&b);
     assert_int_equal(b.w[0].ssd->stores[0].n_free, SEGMENTS);
     bed_close(&b);
+}
+
+
+/* What was reclaimed: its segment can be written to at once, and nothing as
+ * old as it comes back. */
+static void
+freed_segments_have_the_floor(void **state)
+{
+    bed_t     b;
+    seg_t    *s;
+    uint64_t  floor;
+    uint8_t   block[S3C_SSD_BLOCK] = { 0 };
+
+    (void) state;
+    bed_open(&b, 9, 1);
+    s = seg_begin(&b, 0, 0, 0);
+    put(&b, s, 1, b.seq++, 100);
+    seg_end(&b, s, true);
+    s = seg_begin(&b, 0, 1, 0);              /* reclaimed with its tombstone */
+    put(&b, s, 2, b.seq++, 100);
+    kill_key(&b, s, 1, b.seq++);
+    floor = s->last_seq + 1;
+    seg_end(&b, s, true);
+    s = seg_begin(&b, 0, 2, 0);
+    put(&b, s, 3, b.seq++, 100);
+    seg_end(&b, s, true);
+    s3c_ssd_segment_encode(block, ID, 1, S3C_SSD_SEQ_FREE, floor);
+    sim_disk_write(&b.disk, 0, 2 * SEG, block, sizeof(block));
+    b.floor = floor;
+
+    serve(&b);
+    key_is(&b, 1, false);
+    key_is(&b, 2, false);
+    truth_is(&b);
+    assert_int_equal(state_of(&b, 1), S3C_SSD_SEGMENT_FREE);
+    assert_int_equal(b.w[0].ssd->stores[0].n_free, SEGMENTS - 2);
+    assert_true(b.w[0].ssd->stores[0].floor >= floor);
+    bed_close(&b);
+}
+
+
+/* It may have had the floor, and tombstones follow: the store is formatted.
+ * But one of before a format stays where it is, and costs nothing. */
+static void
+damaged_headers_cost_the_store(void **state)
+{
+    (void) state;
+
+    for (int what = 0; what < 3; what++) {
+        bed_t   b;
+        seg_t  *s;
+
+        bed_open(&b, 10, 1);
+        s = seg_begin(&b, 0, 0, 0);
+        put(&b, s, 1, b.seq++, 100);
+        seg_end(&b, s, true);
+        s = seg_begin(&b, 0, 1, 0);
+
+        if (what < 2) {
+            assert_true(seg_record(s, 1, b.seq++, 0, true));
+        }
+
+        if (what > 0) {                      /* not even the store's id */
+            s3c_ssd_segment_encode(s->bytes, ID + 99, 1, s->seq, 0);
+        }
+
+        s->bytes[offsetof(s3c_ssd_segment_rec_t, floor) + 1] ^= 4;
+        seg_end(&b, s, true);
+
+        assert_int_equal(sim_worker_join(&b.w[0], &b.zone, false), S3C_OK);
+        sim_run_for(&b.disk, b.w, 1, 20000);
+        assert_int_equal(s3c_ssd_state(b.w[0].ssd, 0), S3C_SSD_SERVING);
+        assert_int_equal(b.zone.n_log[S3C_SSD_LOG_FORMATTED], what < 2);
+        assert_int_equal(b.w[0].ssd->stores[0].n_corrupt, what < 2);
+        key_is(&b, 1, what == 2);
+        audit(&b, 0);
+        bed_close(&b);
+    }
 }
 
 
@@ -721,6 +810,10 @@ main(void)
           flipped_footer_is_scanned, NULL, NULL, NULL },
         { "a long footer takes two reads", long_footer_takes_two_reads, NULL,
           NULL, NULL },
+        { "freed segments have the floor", freed_segments_have_the_floor,
+          NULL, NULL, NULL },
+        { "damaged headers cost the store", damaged_headers_cost_the_store,
+          NULL, NULL, NULL },
         { "segments of others are free", foreign_segments_are_free, NULL,
           NULL, NULL },
         { "what is dropped while recovering never comes back",

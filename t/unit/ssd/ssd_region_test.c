@@ -54,6 +54,7 @@ test_conf(void **state)
     REFUSED(stores[0].bytes, 8 * MIB);
     REFUSED(stores[0].bytes, 9 * MIB + 4096);
     REFUSED(stores[0].bytes, (1ull << 44) + MIB);
+    REFUSED(stores[0].bytes, 65537ull * MIB);
     REFUSED(stores[1].align, 0);
     REFUSED(stores[1].align, 256);
     REFUSED(stores[1].align, 8192);

@@ -197,7 +197,7 @@ zone_mount(s3c_ssd_t *ssd)
     assert_true(s3c_ssd_lock(ssd));
 
     for (i = 0; i < ssd->n_stores; i++) {
-        s3c_ssd_store_empty_locked(ssd, i, S3C_SSD_SEGMENT_FREE);
+        s3c_ssd_store_empty_locked(ssd, i);
         atomic_store(&ssd->stores[i].state, S3C_SSD_SERVING);
     }
 
