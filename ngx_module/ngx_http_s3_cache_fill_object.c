@@ -254,13 +254,12 @@ ngx_http_s3_cache_object_large(ngx_http_s3_cache_job_t *job,
 
     block = meta->first / block_size;
     bytes = ngx_min(block_size, meta->total - block * block_size);
+    key = s3c_key_block(job->zone->secret, job->object, meta->generation,
+                        block, block_size);
 
     if (meta->first % block_size == 0
         && meta->last - meta->first + 1 >= bytes)
     {
-        key = s3c_key_block(job->zone->secret, job->object, meta->generation,
-                            block, block_size);
-
         switch (s3c_ram_fill_begin(job->zone->ram, key,
                                    ngx_http_s3_cache_now(), &next))
         {
