@@ -117,6 +117,8 @@ struct ngx_http_s3_cache_zone_s {
     ngx_queue_t                *watchers;      /* by fill number */
     ngx_uint_t                  nwatches;      /* in all of them */
     uint64_t                    nonce;
+    unsigned                    apart:1;       /* it could not drop what other
+                                                  workers have on flash */
 };
 
 

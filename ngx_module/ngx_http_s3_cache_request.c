@@ -108,7 +108,7 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
         return ngx_http_s3_cache_pass(ctx, "part_number");
     }
 
-    if (ctx->zone->ram == NULL) {
+    if (ctx->zone->ram == NULL || ctx->zone->apart) {
         return ngx_http_s3_cache_pass(ctx, "no_slot");
     }
 

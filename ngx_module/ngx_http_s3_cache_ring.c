@@ -14,8 +14,9 @@
 #include "ngx_http_s3_cache_store.h"
 
 
-#define DEPTH          1024
-#define THREADS        16
+#define DEPTH          S3C_IO_DEPTH_MAX  /* of all zones; above what the reads
+                                            of one may have in flight */
+#define THREADS        32       /* of several files, one may have half */
 #define TURNS_MAX      4        /* that a submit waits for other handlers */
 #define SLOW_MSEC      200
 #define LEAVE_MSEC     10000    /* of a worker that shuts down, at most */
@@ -54,6 +55,7 @@ static ngx_http_s3_cache_ring_t  ring;
 ngx_int_t
 ngx_http_s3_cache_ring_init(ngx_cycle_t *cycle)
 {
+    ngx_int_t                       rc;
     ngx_uint_t                      i, wanted;
     ngx_http_s3_cache_zone_t      **zones;
     ngx_http_s3_cache_main_conf_t  *mcf;
@@ -68,9 +70,21 @@ ngx_http_s3_cache_ring_init(ngx_cycle_t *cycle)
         wanted |= zones[i]->ram != NULL && zones[i]->stores != NULL;
     }
 
-    /* without files, or without a way to reach them, memory serves alone */
+    if (!wanted) {
+        return NGX_OK;
+    }
 
-    if (!wanted || ngx_http_s3_cache_ring_open(cycle, mcf->io) != NGX_OK) {
+    rc = ngx_http_s3_cache_ring_open(cycle, mcf->io);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        for (i = 0; i < mcf->zones.nelts; i++) {
+            zones[i]->apart = zones[i]->stores != NULL;
+        }
+
         return NGX_OK;
     }
 
@@ -92,6 +106,9 @@ ngx_http_s3_cache_ring_init(ngx_cycle_t *cycle)
     return NGX_OK;
 }
 
+
+/* DECLINED: no worker has a way to the stores, and memory serves alone.
+ * ERROR: this one has none. */
 
 static ngx_int_t
 ngx_http_s3_cache_ring_open(ngx_cycle_t *cycle, ngx_uint_t how)
@@ -121,7 +138,8 @@ ngx_http_s3_cache_ring_open(ngx_cycle_t *cycle, ngx_uint_t how)
             ngx_log_error(NGX_LOG_ERR, cycle->log, err,
                           "s3_cache_io: no io_uring here, stores are not "
                           "used");
-            return NGX_DECLINED;
+            return err == ENOSYS || err == NGX_EPERM || err == NGX_EACCES
+                   ? NGX_DECLINED : NGX_ERROR;
         }
 
         loud = ngx_worker == 0 ? NGX_LOG_WARN : NGX_LOG_INFO;
@@ -134,9 +152,10 @@ ngx_http_s3_cache_ring_open(ngx_cycle_t *cycle, ngx_uint_t how)
 
     if (st != S3C_OK) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, ngx_errno,
-                      "s3_cache_io: no threads, stores are not used");
+                      "s3_cache_io: no threads, this worker does without "
+                      "zones that have stores");
         ring.io = NULL;
-        return NGX_DECLINED;
+        return NGX_ERROR;
     }
 
     ngx_log_error(level, cycle->log, 0,
@@ -200,9 +219,11 @@ ngx_http_s3_cache_ring_join(ngx_cycle_t *cycle,
 
     if (st != S3C_OK) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "s3_cache_zone \"%V\": this worker does without its "
-                      "stores: %s", &zone->name, s3c_status_name(st));
+                      "s3_cache_zone \"%V\": this worker does without it, it "
+                      "cannot reach its stores: %s",
+                      &zone->name, s3c_status_name(st));
         zone->ssd = NULL;
+        zone->apart = 1;
     }
 }
 

@@ -2,6 +2,7 @@
 """Stores: what `nginx -t` says of them, what a start makes of them, and what
 reloads, upgrades and kernels without io_uring do to them."""
 
+import errno
 import os
 import re
 import shutil
@@ -74,6 +75,9 @@ def wait_records(nginx, n=1):
     (store(size='16385g'), 'too large: at most 16384g'),
     (store(size='8m'), 'is too small: 8 segments of 1m and one more need 9m'),
     (store('segment=4m', size='35m'), 'of 4m and one more need 36m'),
+    (store('segment=1m', size='65537m'), 'are too small for its size: '
+                                         '"segment=2m" is needed'),
+    (store('segment=1m', size='16384g'), '"segment=64m" is needed'),
     (store('segment=512k'), 'invalid "segment=512k": a power of two between '
                             '1m and 64m'),
     (store('segment=512m'), 'invalid "segment=512m"'),
@@ -541,35 +545,36 @@ def test_threads_where_they_are_asked_for(origin, make_gateway):
     wait_serving(nginx)
     assert nginx.zone()['flash']['io'] == 'threads'
     wait_records(nginx, len(fill(origin, nginx)))
-    assert 'by 16 threads' in nginx.log()
+    assert 'by 32 threads' in nginx.log()
 
 
 NO_URING = '''
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
-# load the number; io_uring_setup(): EPERM; else: allowed
+# load the number; io_uring_setup(): this errno; else: allowed
 code = b''.join(struct.pack('<HBBI', *line) for line in (
-    (0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001),
+    (0x20, 0, 0, 0), (0x15, 0, 1, 425),
+    (0x06, 0, 0, 0x00050000 | int(sys.argv[1])),
     (0x06, 0, 0, 0x7fff0000)))
 text = ctypes.create_string_buffer(code, len(code))
 prog = ctypes.create_string_buffer(
     struct.pack('@HP', len(code) // 8, ctypes.addressof(text)))
 assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, ctypes.byref(prog), 0, 0) == 0
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[2], sys.argv[2:])
 '''
 
 
 @pytest.fixture
 def without_uring(make_nginx, tmp_path):
-    """make_nginx() of an nginx whose kernel denies io_uring."""
+    """make_nginx() of an nginx whose kernel denies io_uring, error=EPERM."""
     script = tmp_path / 'no_uring.py'
     script.write_text(NO_URING, encoding='ascii')
 
-    def make(**pieces):
+    def make(error=errno.EPERM, **pieces):
         nginx = make_nginx(**pieces)
         args = nginx._args
-        nginx._args = lambda: [sys.executable, str(script)] + args()
+        nginx._args = lambda: [sys.executable, str(script), str(error)] + args()
         return nginx
     return make
 
@@ -596,3 +601,17 @@ def test_stores_rest_where_io_uring_is_a_must_and_denied(
     assert nginx.get('/bkt/key').body == b'body'
     assert nginx.zone()['flash']['io'] == 'none'
     assert states(nginx) == ['failed']
+
+
+def test_a_worker_that_cannot_reach_the_stores_keeps_nothing(
+        origin, without_uring):
+    """Others may: what it dropped from memory would come back from flash."""
+    nginx = without_uring(
+        error=errno.ENOMEM,
+        http=s3_zone() + 's3_cache_io io_uring;' + store(),
+        server=s3_location(origin.url)).start()
+    origin.put('bkt', 'key', b'body')
+    for _ in range(2):
+        answer = nginx.get('/bkt/key')
+        assert (answer.body, answer.getheader('X-Cache')) == (b'body', 'BYPASS')
+    assert nginx.zone()['memory']['entries'] == 0
