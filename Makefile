@@ -64,7 +64,6 @@ DEPS_TEST  := libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev patch \
               xz-utils openssl procps \
               ca-certificates curl awscli s3cmd python3-pytest \
               python3-pytest-xdist python3-boto3 \
-              python3-fusepy fuse \
               ceph-mon ceph-osd radosgw ceph-common
 DEPS_BENCH := wrk varnish valgrind fio
 DEPS       := $(DEPS_BUILD) $(DEPS_TEST)

@@ -238,7 +238,7 @@ class FileSystem:
         row = self.rules.note(request)
 
         def go():
-            row[4] = self.perform(request, rule)
+            self.perform(request, rule, row)
 
         if rule.get('hold'):
             self.rules.hold(rule, go)
@@ -249,21 +249,21 @@ class FileSystem:
         else:
             go()
 
-    def perform(self, request, rule):
-        """Does it and answers; what became of it: bytes or -errno."""
-        code = rule.get('error')
+    def perform(self, request, rule, row):
+        """Does it, notes what became of it (bytes or -errno), answers."""
+        code, data = rule.get('error', 0), b''
+        if not code:
+            try:
+                data = getattr(self, request.kind)(request, rule)
+            except OSError as e:
+                code = e.errno or errno.EIO
         if code:
-            self.reply(request, error=code)
-            return -code
-        try:
-            data = getattr(self, request.kind)(request, rule)
-        except OSError as e:
-            self.reply(request, error=e.errno or errno.EIO)
-            return -(e.errno or errno.EIO)
-        self.reply(request, data)
-        if request.kind == 'write':
-            return struct.unpack_from('<I', data)[0]
-        return len(data)
+            row[4] = -code
+        elif request.kind == 'write':
+            row[4], _ = struct.unpack('<II', data)
+        else:
+            row[4] = len(data)
+        self.reply(request, data, code)
 
     def reply(self, request, data=b'', error=0):
         head = REPLY.pack(REPLY.size + (0 if error else len(data)), -error,

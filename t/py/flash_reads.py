@@ -16,6 +16,7 @@ KIB, MIB = 1 << 10, 1 << 20
 SEGMENT = 4 * MIB
 TIER = 'add_header X-Tier $s3_cache_tier always;'
 SMALL = dict(size='64m', segment='4m')      # 15 segments
+ROOMY = dict(size='256m', segment='4m')     # nothing is reclaimed
 
 
 @pytest.fixture

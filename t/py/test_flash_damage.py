@@ -9,17 +9,18 @@ import shutil
 import pytest
 
 from flash_reads import (    # noqa: F401 (make_*: fixtures)
-    KIB, MIB, SEGMENT, SMALL, Load, Objects, make_faulty, make_flash,
+    KIB, MIB, ROOMY, SEGMENT, SMALL, Load, Objects, make_faulty, make_flash,
     store_path)
 from lib import store, wait
 from lib.blockdev import SmallFileSystem, Unavailable
 from lib.nginx import s3_location, s3_store, s3_zone
 from lib.reader import LANES, Lanes
+from origin.objects import pattern
 
 BLOCK = 4 * KIB
 
 
-# --- damage, done while nobody looks ---------------------------------------------
+# --- damage, done while nobody looks -----------------------------------------
 
 def no_trailers(path):
     media = store.Media(path)
@@ -276,7 +277,7 @@ def test_a_store_that_another_nginx_has(tmp_path, origin, make_flash):
     late.fetch(second)
 
 
-# --- full ------------------------------------------------------------------------------
+# --- full --------------------------------------------------------------------
 
 @pytest.fixture
 def small_fs(tmp_path):
@@ -348,14 +349,14 @@ def test_a_disk_that_gets_full_while_it_is_written(
     nginx.stop()
 
 
-# --- kill -9 ---------------------------------------------------------------------------------
+# --- kill -9 -----------------------------------------------------------------
 
 @pytest.mark.parametrize('io', ['auto', 'threads'])
 def test_kill_9_of_all_under_load(origin, make_flash, io):
     """Byte-exact afterwards, and at least 95 % of what was there before is
     hit without the origin. Three times in a row."""
     nginx = make_flash(origin, zone={'size': '8m'}, workers=3,
-                       http=f's3_cache_io {io};\n')
+                       stores=[ROOMY], http=f's3_cache_io {io};\n')
     path = store_path(nginx)
     mine = Objects(origin, 200, (64, 120_000))
     mine.fetch(nginx)
@@ -407,14 +408,37 @@ def test_the_keeper_dies_while_it_recovers(disk, origin, make_faulty):
     rule = disk.on('read', delay_s=0.2, at=(SEGMENT, 1 << 40))
     nginx.start()
     for _ in range(2):
-        new = Objects(origin, 10, (64, 9000), seed=3)
-        assert set(new.fetch(nginx)) <= {'origin', 'ram'}
+        store.wait_state(nginx, 'recovering')
         for pid in nginx.worker_pids():
             nginx.kill_worker(pid)
     disk.off(rule)
     store.wait_state(nginx, timeout_s=25)
     assert mine.fetch(nginx)['flash'] >= 57
-    new.fetch(nginx)
+
+
+def test_workers_die_with_what_they_could_not_note_yet(
+        disk, origin, make_faulty):
+    """New versions came while the store was still being read, and the workers
+    that should have noted it there are dead: the older ones stay away."""
+    nginx = make_faulty(origin)
+    mine = Objects(origin, 60, (64, 90_000))
+    mine.fetch(nginx)
+    mine.wait_stored([disk.behind('store')])
+    nginx.kill_all()
+    rule = disk.on('read', delay_s=0.2, at=(SEGMENT, 1 << 40))
+    nginx.start()
+    store.wait_state(nginx, 'recovering')
+    for i, target in enumerate(mine.targets):
+        mine.put(target, pattern(5000 + i, i))
+    mine.fetch(nginx)
+    for pid in nginx.worker_pids():
+        nginx.kill_worker(pid)
+    disk.off(rule)
+    store.wait_state(nginx, timeout_s=25)
+    mine.fetch(nginx)
+    nginx.restart('kill_all')
+    store.wait_state(nginx)
+    mine.fetch(nginx)
 
 
 def test_a_worker_that_dies_with_writes_under_way(disk, origin, make_faulty):
