@@ -47,36 +47,52 @@ def fio(path, size, count, depth, seconds):
             * job['job_runtime'] * 1000 / job['read']['total_ios']}
 
 
-def tier(program, path, size, count, depth, seconds):
-    done = subprocess.run(
-        [program, path, str(3 * size * count // 2 + (256 << 20)), str(size),
-         str(count), str(depth), str(seconds), '1'],
-        capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    assert found['failed'] == 0, found
-    return found
+class Tier:
+    """bench/micro/ssd/tier_bench, with a store full of objects."""
+
+    def __init__(self, program, path, size, count):
+        self.process = subprocess.Popen(
+            [program, path, str(3 * size * count // 2 + (256 << 20)),
+             str(size), str(count)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == 'filled\n'
+        os.sync()
+
+    def read(self, depth, seconds):
+        self.process.stdin.write(f'{depth} {seconds}\n')
+        self.process.stdin.flush()
+        found = json.loads(self.process.stdout.readline())
+        assert found['failed'] == 0, found
+        return found
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def alone(program, folder, rounds, seconds, quick):
-    """{(size, depth): {who: {what: median}}}; nothing without fio."""
+    """{(size, depth): {who: {what: median}}}; nothing without fio. The file is
+    written once; a round before those that count lets the disk settle."""
     path = os.path.join(folder, 'tier')
-    cells = [(size, depth, count // (10 if quick else 1))
-             for size, (count, _) in SETS.items()
-             for depth in ((1, 32) if size < MIB else (1, 8))]
     found = {}
-    try:
-        for size, depth, count in cells:
-            taken = {'tier': [], 'fio': []}
-            for _ in range(rounds):
-                taken['tier'].append(
-                    tier(program, path, size, count, depth, seconds))
-                taken['fio'].append(fio(path, size, count, depth, seconds))
-            found[size, depth] = {
-                who: {what: statistics.median(r[what] for r in rows)
-                      for what in ('reads_s', 'cpu_us')}
-                for who, rows in taken.items()}
-    finally:
-        if os.path.exists(path):
+    for size, (count, _) in SETS.items():
+        count //= 10 if quick else 1
+        tier = Tier(program, path, size, count)
+        try:
+            for depth in (1, 32) if size < MIB else (1, 8):
+                taken = {'tier': [], 'fio': []}
+                for number in range(rounds + 1):
+                    both = [('tier', lambda: tier.read(depth, seconds)),
+                            ('fio', lambda: fio(path, size, count, depth,
+                                                seconds))]
+                    for who, run in both[::-1 if number % 2 else 1]:
+                        taken[who].append(run())
+                found[size, depth] = {
+                    who: {what: statistics.median(r[what] for r in rows[1:])
+                          for what in ('reads_s', 'cpu_us')}
+                    for who, rows in taken.items()}
+        finally:
+            tier.end()
             os.unlink(path)
     return found
 

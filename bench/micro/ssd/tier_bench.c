@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The flash tier by itself, on a real file through io_uring: fills it with
- * objects of one size, then reads them at random, so many at a time. Prints
- * one line of JSON; bench/flash.py runs fio on the same file beside it.
+ * objects of one size and says so by a line. Then for each line "depth seconds"
+ * that it is given it reads them at random, so many at a time, and prints a
+ * line of JSON. bench/flash.py runs fio on the same file between two of them.
  *
- *     tier_bench file file_bytes object_bytes objects depth seconds rounds
+ *     tier_bench file file_bytes object_bytes objects
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -146,7 +147,9 @@ turn(int wait_ms)
     s3c_io_submit(io);
 
     if (epoll_wait(epoll_fd, &ev, 1, wait_ms) > 0) {
-        while (s3c_io_reap(io) > 0) { /* void */ }
+        while (s3c_io_reap(io) > 0) {
+            s3c_io_submit(io);
+        }
     }
 }
 
@@ -262,7 +265,7 @@ fill(void)
 int
 main(int argc, char **argv)
 {
-    int                  round, rounds, align = 4096;
+    int                  align = 4096;
     double               cpu, seconds;
     void                *region;
     uint32_t             i;
@@ -276,9 +279,8 @@ main(int argc, char **argv)
     s3c_ssd_usage_t      usage;
     struct epoll_event   ev = { .events = EPOLLIN | EPOLLET };
 
-    if (argc != 8) {
-        fprintf(stderr, "tier_bench file file_bytes object_bytes objects "
-                        "depth seconds rounds\n");
+    if (argc != 5) {
+        fprintf(stderr, "tier_bench file file_bytes object_bytes objects\n");
         return 2;
     }
 
@@ -288,13 +290,10 @@ main(int argc, char **argv)
                            * conf.stores[0].segment_bytes;
     object_bytes = (uint32_t) atoi(argv[3]);
     n_objects = (uint32_t) atoi(argv[4]);
-    depth = (uint32_t) atoi(argv[5]);
-    seconds = atof(argv[6]);
-    rounds = atoi(argv[7]);
 
     file_fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_DIRECT, 0600);
 
-    if (file_fd == -1 || depth > DEPTH_MAX
+    if (file_fd == -1
         || posix_fallocate(file_fd, 0, (off_t) conf.stores[0].bytes) != 0)
     {
         perror(argv[1]);
@@ -353,7 +352,10 @@ main(int argc, char **argv)
 
     fill();
 
-    for (round = 0; round < rounds; round++) {
+    puts("filled");
+    (void) fflush(stdout);
+
+    while (scanf("%u %lf", &depth, &seconds) == 2 && depth <= DEPTH_MAX) {
         n_done = 0;
         n_bytes = 0;
         n_failed = 0;
