@@ -30,6 +30,12 @@ def drop_page_cache():
 
 # --- the tier by itself ------------------------------------------------------
 
+def on_disk(size):
+    """What the tier reads for an object: frames of 32 KiB with heads of 64
+    bytes, in units of 512."""
+    return -(-(size + 64 * -(-size // (32 * KIB))) // 512) * 512
+
+
 def fio(path, size, count, depth, seconds):
     done = subprocess.run(
         # behind the superblock's segment, of which little was ever written
@@ -71,7 +77,8 @@ class Tier:
 
 
 def alone(program, folder, rounds, seconds, quick):
-    """{(size, depth): {who: {what: median}}}; nothing without fio. The file is
+    """{(size, depth): {who: {what: median}}}. fio reads blocks as long as the
+    objects, fio_same as long as what the tier reads for one. The file is
     written once; a round before those that count lets the disk settle."""
     path = os.path.join(folder, 'tier')
     found = {}
@@ -80,12 +87,14 @@ def alone(program, folder, rounds, seconds, quick):
         tier = Tier(program, path, size, count)
         try:
             for depth in (1, 32) if size < MIB else (1, 8):
-                taken = {'tier': [], 'fio': []}
+                taken = {'tier': [], 'fio': [], 'fio_same': []}
                 for number in range(rounds + 1):
-                    both = [('tier', lambda: tier.read(depth, seconds)),
-                            ('fio', lambda: fio(path, size, count, depth,
-                                                seconds))]
-                    for who, run in both[::-1 if number % 2 else 1]:
+                    turns = [('tier', lambda: tier.read(depth, seconds)),
+                             ('fio', lambda: fio(path, size, count, depth,
+                                                 seconds)),
+                             ('fio_same', lambda: fio(
+                                 path, on_disk(size), count, depth, seconds))]
+                    for who, run in turns[::-1 if number % 2 else 1]:
                         taken[who].append(run())
                 found[size, depth] = {
                     who: {what: statistics.median(r[what] for r in rows[1:])

@@ -23,7 +23,32 @@
 #define S3C_SSD_READ_CLASSES  8
 #define S3C_SSD_TRIM_US       1000000    /* how often spare ones are freed */
 
+/* Room for the buffers, for those that hang, and for gaps. */
+#define S3C_SSD_HEAP_BYTES     (4 * (size_t) S3C_SSD_READ_MEMORY)
+#define S3C_SSD_HEAP_GRANULE   (8u << 10)
+#define S3C_SSD_HEAP_GRANULES  (S3C_SSD_HEAP_BYTES / S3C_SSD_HEAP_GRANULE)
+#define S3C_SSD_HEAP_PAGES     64        /* of 2 MiB: bits of `touched` */
+
+static_assert(S3C_SSD_HEAP_BYTES == (size_t) S3C_SSD_HEAP_PAGES << 21,
+              "a bit for each page");
+
 typedef struct {
+    uint8_t   *base;                           /* NULL: not yet */
+    uint64_t   used[S3C_SSD_HEAP_GRANULES / 64];
+    uint64_t   touched;                        /* pages given back from */
+    uint32_t   n_used;                         /* granules */
+} s3c_ssd_heap_t;
+
+/* `bytes`: whole granules. NULL: there is no such piece. */
+void *s3c_ssd_heap_take(s3c_ssd_heap_t *heap, size_t bytes);
+void s3c_ssd_heap_give(s3c_ssd_heap_t *heap, void *p, size_t bytes);
+/* Pages that nobody uses go back to the kernel. */
+void s3c_ssd_heap_trim(s3c_ssd_heap_t *heap);
+/* If anything is still lent (the kernel may write there), all of it stays. */
+void s3c_ssd_heap_fini(s3c_ssd_heap_t *heap);
+
+typedef struct {
+    s3c_ssd_heap_t  heap;
     void      *free[S3C_SSD_READ_CLASSES];     /* each begins with the next */
     uint32_t   n_free[S3C_SSD_READ_CLASSES];
     uint32_t   n_spare[S3C_SSD_READ_CLASSES];  /* lowest n_free since a trim */

@@ -4,8 +4,6 @@
  * it is read into. The device never writes anywhere else: what a dead worker
  * left in flight may arrive seconds later.
  */
-#include <stdlib.h>
-
 #include "ssd/ssd_read.h"
 
 /* One frame, and 2, 4, 8, 16 of them, with a block more at both ends; below
@@ -109,7 +107,7 @@ pool_free_one(s3c_ssd_pool_t *pool, uint32_t k)
         return false;
     }
 
-    free(p);
+    s3c_ssd_heap_give(&pool->heap, p, class_bytes[k]);
     pool->bytes -= class_bytes[k];
 
     return true;
@@ -177,9 +175,12 @@ s3c_ssd_pool_take(s3c_ssd_pool_t *pool, uint32_t store, uint32_t len,
     p = pool_pop(pool, k);
 
     if (p == NULL) {
-        if (!pool_make_room(pool, class_bytes[k])
-            || posix_memalign(&p, S3C_SSD_BLOCK, class_bytes[k]) != 0)
-        {
+        if (!pool_make_room(pool, class_bytes[k])) {
+            return S3C_BUSY;
+        }
+
+        p = s3c_ssd_heap_take(&pool->heap, class_bytes[k]);
+        if (p == NULL) {
             return S3C_BUSY;
         }
 
@@ -202,7 +203,7 @@ s3c_ssd_pool_give(s3c_ssd_pool_t *pool, s3c_ssd_buffer_t *buffer)
 
     if (buffer->lost) {
         pool->lost_bytes -= class_bytes[k];
-        free(buffer->data);
+        s3c_ssd_heap_give(&pool->heap, buffer->data, class_bytes[k]);
 
     } else {
         pool_unlend(pool, buffer->store, class_bytes[k]);
@@ -239,6 +240,8 @@ s3c_ssd_pool_trim(s3c_ssd_pool_t *pool)
 
         pool->n_spare[k] = pool->n_free[k];
     }
+
+    s3c_ssd_heap_trim(&pool->heap);
 }
 
 
@@ -248,4 +251,6 @@ s3c_ssd_pool_fini(s3c_ssd_pool_t *pool)
     for (uint32_t k = 0; k < S3C_SSD_READ_CLASSES; k++) {
         while (pool_free_one(pool, k)) { /* void */ }
     }
+
+    s3c_ssd_heap_fini(&pool->heap);
 }

@@ -3,10 +3,13 @@
  * The writer of a worker: the staging memory, its clockwork (batches that have
  * lingered, writes that hang, tombstones that wait), and its end.
  */
+#include "base/hugemem.h"
 #include "ssd/ssd_write.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define STAGING_BYTES  ((size_t) S3C_SSD_BATCHES * S3C_SSD_BATCH_BYTES)
 
 
 s3c_status_t
@@ -14,7 +17,6 @@ s3c_ssd_writer_create(s3c_ssd_t *ssd)
 {
     void              *p;
     s3c_ssd_writer_t  *wr;
-    const size_t       bytes = (size_t) S3C_SSD_BATCHES * S3C_SSD_BATCH_BYTES;
 
     wr = calloc(1, sizeof(s3c_ssd_writer_t));
     if (wr == NULL) {
@@ -23,7 +25,10 @@ s3c_ssd_writer_create(s3c_ssd_t *ssd)
 
     wr->batches = calloc(S3C_SSD_BATCHES, sizeof(s3c_ssd_batch_t));
 
-    if (wr->batches == NULL || posix_memalign(&p, S3C_SSD_BLOCK, bytes) != 0) {
+    p = s3c_hugemem_map(STAGING_BYTES);
+
+    if (wr->batches == NULL || p == NULL) {
+        s3c_hugemem_unmap(p, STAGING_BYTES);
         free(wr->batches);
         free(wr);
         return S3C_FULL;
@@ -33,7 +38,7 @@ s3c_ssd_writer_create(s3c_ssd_t *ssd)
     ssd->writer = wr;
     s3c_ssd_batches_init(ssd);
 
-    if (s3c_io_register_buffer(ssd->env.io, p, bytes) != S3C_OK) {
+    if (s3c_io_register_buffer(ssd->env.io, p, STAGING_BYTES) != S3C_OK) {
         /* everything works as before */
     }
 
@@ -127,7 +132,7 @@ s3c_ssd_writer_destroy(s3c_ssd_t *ssd)
     }
 
     if (!held) {
-        free(wr->staging);
+        s3c_hugemem_unmap(wr->staging, STAGING_BYTES);
         free(wr->batches);
     }
 
