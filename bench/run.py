@@ -45,7 +45,7 @@ NAMES = {
     'cold': 's3_cache, every key new',
     'proxy': 'nginx proxy_pass, keepalive',
     'storm': 's3_cache',
-    'flash': 's3_cache, zone of 8 MiB, s3_cache_store',
+    'flash': 's3_cache, zone of 64 MiB, s3_cache_store',
     'proxy_disk': 'nginx proxy_cache on the same disk',
     'proxy_disk_direct': 'the same, aio threads, directio',
     'storm_lock': 'nginx proxy_cache_lock',

@@ -182,8 +182,8 @@ struct s3c_ssd_read_s {
  * stores, as many as leave a share to the others. A range costs one I/O over
  * its frames; up to S3C_SSD_READ_WINDOW bytes at a time. */
 #define S3C_SSD_READS_MAX    1024
-#define S3C_SSD_READ_WINDOW  ((1u << 20) + (16u << 10))  /* heads, edges: a
-                                                            MiB at once */
+#define S3C_SSD_READ_WINDOW  ((1u << 20) + (48u << 10))  /* heads, edges: a
+                                                            MiB and its head */
 s3c_status_t s3c_ssd_read(s3c_ssd_t *ssd, s3c_ssd_read_t *read,
     uint64_t now_ms) S3C_MUST_CHECK;
 /* on_end will not be called. */
