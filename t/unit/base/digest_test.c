@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Digests against FIPS 180-4 and RFC 4231.
+ * Digests against FIPS 180-4, RFC 4231 and NIST's CAVP vectors of GCM without
+ * plaintext (gcmEncryptExtIV128.rsp).
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -97,6 +100,128 @@ random_bytes_do_not_repeat(void **state)
 }
 
 
+static size_t
+unhex(const char *hex, uint8_t *out)
+{
+    size_t  n = strlen(hex) / 2;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned  v;
+
+        assert_int_equal(sscanf(hex + 2 * i, "%2x", &v), 1);
+        out[i] = (uint8_t) v;
+    }
+
+    return n;
+}
+
+
+/* The tag over `in`, given in parts of `piece` bytes. */
+static void
+gmac(s3c_gmac_t *g, const uint8_t *nonce, s3c_slice_t in, size_t piece,
+    uint8_t *tag)
+{
+    assert_int_equal(s3c_gmac_begin(g, nonce), S3C_OK);
+
+    for (size_t at = 0; at < in.len; at += piece) {
+        size_t  n = in.len - at < piece ? in.len - at : piece;
+
+        assert_int_equal(s3c_gmac_add(g, s3c_slice(in.data + at, n)), S3C_OK);
+        assert_int_equal(s3c_gmac_add(g, S3C_SLICE_NONE), S3C_OK);
+    }
+
+    assert_int_equal(s3c_gmac_end(g, tag), S3C_OK);
+}
+
+
+static void
+gmac_is_that_of_nist(void **state)
+{
+    static const struct {
+        const char  *key, *nonce, *in, *tag;
+    } rows[] = {
+        { "00000000000000000000000000000000", "000000000000000000000000", "",
+          "58e2fccefa7e3061367f1d57a4e7455a" },
+        { "11754cd72aec309bf52f7687212e8957", "3c819d9a9bed087615030b65", "",
+          "250327c674aaf477aef2675748cf6971" },
+        { "77be63708971c4e240d1cb79e8d77feb", "e0e00f19fed7ba0136a797f3",
+          "7a43ec1d9c0a5a78a0b16533a6213cab",
+          "209fcc8d3675ed938e9c7166709dd946" },
+        { "2fb45e5b8f993a2bfebc4b15b533e0b4", "5b05755f984d2b90f94b8027",
+          "e85491b2202caf1d7dce03b97e09331c32473941",
+          "c75b7832b2a2d9bd827412b6ef5769db" },
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        size_t       n;
+        uint8_t      key[16], nonce[12], in[64], want[16], tag[16];
+        s3c_gmac_t   g;
+
+        assert_int_equal(unhex(rows[i].key, key), sizeof(key));
+        assert_int_equal(unhex(rows[i].nonce, nonce), sizeof(nonce));
+        assert_int_equal(unhex(rows[i].tag, want), sizeof(want));
+        n = unhex(rows[i].in, in);
+
+        assert_int_equal(s3c_gmac_init(&g, key), S3C_OK);
+
+        /* Again and again with one state, however it is cut. */
+        for (size_t piece = 1; piece <= sizeof(in); piece++) {
+            memset(tag, 0, sizeof(tag));
+            gmac(&g, nonce, s3c_slice(in, n), piece, tag);
+            assert_memory_equal(tag, want, sizeof(tag));
+        }
+
+        s3c_gmac_fini(&g);
+        s3c_gmac_fini(&g);
+    }
+}
+
+
+static void
+a_tag_left_halfway_does_not_touch_the_next_one(void **state)
+{
+    uint8_t      key[16] = { 1 }, nonce[12] = { 2 }, want[16], tag[16];
+    s3c_gmac_t   g;
+    s3c_slice_t  in = S3C_SLICE("the next one, and more than a block");
+
+    (void) state;
+
+    assert_int_equal(s3c_gmac_init(&g, key), S3C_OK);
+    gmac(&g, nonce, in, in.len, want);
+    assert_int_equal(s3c_gmac_begin(&g, nonce), S3C_OK);
+    assert_int_equal(s3c_gmac_add(&g, S3C_SLICE("left")), S3C_OK);
+    gmac(&g, nonce, in, in.len, tag);
+    assert_memory_equal(tag, want, sizeof(tag));
+    s3c_gmac_fini(&g);
+}
+
+
+static void
+equal_is_equal_in_every_bit(void **state)
+{
+    uint8_t  a[32], b[32];
+
+    (void) state;
+
+    memset(a, 0xa5, sizeof(a));
+    memcpy(b, a, sizeof(b));
+    assert_true(s3c_digest_eq(a, b, sizeof(a)));
+    assert_true(s3c_digest_eq(a, b, 0));
+
+    for (size_t bit = 0; bit < 8 * sizeof(b); bit++) {
+        b[bit / 8] ^= (uint8_t) (1u << bit % 8);
+        assert_false(s3c_digest_eq(a, b, sizeof(a)));
+        b[bit / 8] ^= (uint8_t) (1u << bit % 8);
+    }
+
+    s3c_digest_wipe(a, sizeof(a));
+    memset(b, 0, sizeof(b));
+    assert_memory_equal(a, b, sizeof(a));
+}
+
+
 int
 main(void)
 {
@@ -104,6 +229,9 @@ main(void)
         cmocka_unit_test(sha256_is_that_of_fips_180),
         cmocka_unit_test(hmac_is_that_of_rfc_4231),
         cmocka_unit_test(random_bytes_do_not_repeat),
+        cmocka_unit_test(gmac_is_that_of_nist),
+        cmocka_unit_test(a_tag_left_halfway_does_not_touch_the_next_one),
+        cmocka_unit_test(equal_is_equal_in_every_bit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
