@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (s3c_ssd_super_decode(in, &s) == S3C_OK) {
         if (s.segment_bytes == 0 || s.bytes % s.segment_bytes != 0
             || s.bytes > S3C_SSD_STORE_BYTES_MAX
-            || s.epoch + 1 >= 1ull << 24)
+            || s.epoch >= 1ull << 24)
         {
             abort();
         }
