@@ -6,10 +6,8 @@
  */
 
 #include "ngx_http_s3_cache_origin_internal.h"
+#include "ngx_http_s3_cache_secret.h"
 #include "auth/credentials.h"
-
-
-#define NGX_HTTP_S3_CACHE_CREDENTIALS_MAX  65536    /* bytes of the file */
 
 
 static char *credentials_from_args(ngx_conf_t *cf,
@@ -19,8 +17,6 @@ static char *credentials_from_env(ngx_conf_t *cf,
 static char *credentials_from_file(ngx_conf_t *cf,
     ngx_http_s3_cache_origin_conf_t *ocf, ngx_str_t *file,
     ngx_str_t *profile);
-static ngx_int_t credentials_load(ngx_conf_t *cf, ngx_str_t *file,
-    ngx_str_t *text);
 static ngx_int_t credentials_copy(ngx_conf_t *cf, ngx_str_t *dst,
     const void *data, size_t len);
 static char *credentials_check(ngx_http_s3_cache_origin_conf_t *ocf);
@@ -180,7 +176,7 @@ credentials_from_file(ngx_conf_t *cf, ngx_http_s3_cache_origin_conf_t *ocf,
         return NGX_CONF_ERROR;
     }
 
-    if (credentials_load(cf, file, &text) != NGX_OK) {
+    if (ngx_http_s3_cache_secret_load(cf, file, &text) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -216,77 +212,6 @@ credentials_from_file(ngx_conf_t *cf, ngx_http_s3_cache_origin_conf_t *ocf,
     ngx_free(text.data);
 
     return rv;
-}
-
-
-static ngx_int_t
-credentials_load(ngx_conf_t *cf, ngx_str_t *file, ngx_str_t *text)
-{
-    ssize_t          n;
-    ngx_fd_t         fd;
-    ngx_int_t        rc;
-    ngx_file_info_t  fi;
-
-    rc = NGX_ERROR;
-
-    fd = ngx_open_file(file->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", file);
-        return NGX_ERROR;
-    }
-
-    text->data = NULL;
-
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" failed", file);
-        goto done;
-    }
-
-    if (!ngx_is_file(&fi)
-        || ngx_file_size(&fi) > NGX_HTTP_S3_CACHE_CREDENTIALS_MAX)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is no regular file of at most %d bytes",
-                           file, NGX_HTTP_S3_CACHE_CREDENTIALS_MAX);
-        goto done;
-    }
-
-    if (ngx_file_access(&fi) & 0007) {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" holds credentials and is accessible to "
-                           "every user", file);
-    }
-
-    text->len = ngx_file_size(&fi);
-    text->data = ngx_alloc(text->len + 1, cf->log);
-
-    if (text->data == NULL) {
-        goto done;
-    }
-
-    n = ngx_read_fd(fd, text->data, text->len);
-
-    if (n != (ssize_t) text->len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, (n == -1) ? ngx_errno : 0,
-                           ngx_read_fd_n " \"%V\" failed", file);
-        ngx_explicit_memzero(text->data, text->len);
-        ngx_free(text->data);
-        goto done;
-    }
-
-    rc = NGX_OK;
-
-done:
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", file);
-    }
-
-    return rc;
 }
 
 
