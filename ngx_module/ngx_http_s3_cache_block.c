@@ -155,14 +155,15 @@ ngx_http_s3_cache_block_miss(ngx_http_s3_cache_ctx_t *ctx, s3c_hash128_t key)
         return S3C_OK;
     }
 
+    (void) ngx_http_s3_cache_fill_block(ctx, &ctx->block_pin, ctx->block);
+
     ctx->led = 1;
-    ctx->tier = NGX_HTTP_S3_CACHE_TIER_ORIGIN;
+    ctx->tier = ctx->peered ? NGX_HTTP_S3_CACHE_TIER_PEER
+                            : NGX_HTTP_S3_CACHE_TIER_ORIGIN;
 
     if (!ctx->sending) {
         ctx->result = NGX_HTTP_S3_CACHE_MISS;
     }
-
-    (void) ngx_http_s3_cache_fill_block(ctx, &ctx->block_pin, ctx->block);
 
     return S3C_OK;
 }
@@ -290,7 +291,9 @@ ngx_http_s3_cache_from_flash(ngx_http_s3_cache_ctx_t *ctx)
         ctx->begun_us = ngx_http_s3_cache_usec();
     }
 
-    if (ctx->tier != NGX_HTTP_S3_CACHE_TIER_ORIGIN) {
+    if (ctx->tier != NGX_HTTP_S3_CACHE_TIER_ORIGIN
+        && ctx->tier != NGX_HTTP_S3_CACHE_TIER_PEER)
+    {
         ctx->tier = NGX_HTTP_S3_CACHE_TIER_FLASH;
     }
 }

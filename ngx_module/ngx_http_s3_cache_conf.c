@@ -219,6 +219,10 @@ ngx_http_s3_cache_conf_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
+    if (lcf->endpoint) {
+        return "cannot stand beside \"s3_cache_peer_endpoint\"";
+    }
+
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_s3_cache_module);
 
     lcf->zone = ngx_http_s3_cache_conf_zone_find(mcf, &value[1]);

@@ -112,6 +112,23 @@ failed:
 }
 
 
+ngx_int_t
+ngx_http_s3_cache_job_origin(ngx_http_s3_cache_job_t *job)
+{
+    ngx_int_t  rc;
+
+    rc = job->part ? ngx_http_s3_cache_block_begin(job)
+                   : ngx_http_s3_cache_object_begin(job);
+
+    if (rc != NGX_OK) {
+        ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
+        ngx_http_s3_cache_job_destroy(job);
+    }
+
+    return rc;
+}
+
+
 void
 ngx_http_s3_cache_job_destroy(ngx_http_s3_cache_job_t *job)
 {

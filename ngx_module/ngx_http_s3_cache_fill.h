@@ -19,6 +19,7 @@ struct ngx_http_s3_cache_job_s {
     ngx_http_s3_cache_zone_t      *zone;
     ngx_http_s3_cache_loc_conf_t  *conf;
     ngx_http_s3_cache_call_t      *call;       /* under way, or NULL */
+    void                          *errand;     /* to a node, or NULL */
 
     /* what the head of the answer means for this kind of job */
     ngx_int_t                    (*on_head)(ngx_http_s3_cache_job_t *job,
@@ -46,6 +47,7 @@ struct ngx_http_s3_cache_job_s {
     uint64_t                       block;      /* asked for, when ranged */
     uint64_t                       generation; /* expected of a block */
     uint64_t                       total;
+    s3c_slice_t                    etag;       /* to be matched, of a block */
 
     s3c_ram_pin_t                  record;     /* check: the one in question */
 
@@ -74,11 +76,20 @@ void ngx_http_s3_cache_job_range(ngx_http_s3_cache_call_t *call,
 void ngx_http_s3_cache_job_commit(ngx_http_s3_cache_job_t *job);
 void ngx_http_s3_cache_job_fail(ngx_http_s3_cache_job_t *job,
     uint32_t reason);
+/* Asks the origin: what a job on an object or block was made for. ERROR: it
+ * has been failed and destroyed. */
+ngx_int_t ngx_http_s3_cache_job_origin(ngx_http_s3_cache_job_t *job);
 /* Memory for the entry and, when spec is given, its record's head. */
 s3c_status_t ngx_http_s3_cache_job_alloc(ngx_http_s3_cache_job_t *job,
     const s3c_record_spec_t *spec, uint64_t body_bytes);
 
-/* fill_object.c */
+/* fill_object.c, fill_block.c */
+
+ngx_int_t ngx_http_s3_cache_object_begin(ngx_http_s3_cache_job_t *job);
+ngx_int_t ngx_http_s3_cache_block_begin(ngx_http_s3_cache_job_t *job);
+/* What of the request's record a job on its block needs to know. */
+ngx_int_t ngx_http_s3_cache_job_block(ngx_http_s3_cache_job_t *job,
+    ngx_http_s3_cache_ctx_t *ctx, uint64_t block);
 
 /* What the record of this answer (2xx) is made of; its header block is
  * rendered into the job's pool. */

@@ -11,6 +11,7 @@
 
 #include "ngx_http_s3_cache_fill.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_peers.h"
 
 
 static ngx_int_t ngx_http_s3_cache_object_ask(ngx_http_s3_cache_job_t *job,
@@ -29,7 +30,6 @@ ngx_int_t
 ngx_http_s3_cache_fill_object(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin)
 {
-    ngx_uint_t                head;
     ngx_http_s3_cache_job_t  *job;
 
     job = ngx_http_s3_cache_job_create(ctx, pin);
@@ -37,11 +37,8 @@ ngx_http_s3_cache_fill_object(ngx_http_s3_cache_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    job->on_head = ngx_http_s3_cache_object_head;
-    job->key = ctx->object;
-    job->store = 1;
     job->bodyless = ctx->head;
-    head = ctx->head;
+    job->head = ctx->head;
 
     switch (ctx->ask.range.kind) {
 
@@ -49,24 +46,36 @@ ngx_http_s3_cache_fill_object(ngx_http_s3_cache_ctx_t *ctx,
     case S3C_RANGE_FROM:
         job->ranged = 1;
         job->block = ctx->ask.range.first / job->conf->block_size;
+
+        if (job->zone->peers != NULL
+            && ctx->ask.range.first >= (uint64_t) job->zone->peers->stripe)
+        {
+            /* that may be another node's to fetch */
+            job->head = 1;
+        }
         break;
 
     case S3C_RANGE_SUFFIX:
         /* where it begins is not known before its length is */
-        head = 1;
+        job->head = 1;
         break;
 
     default:
         break;
     }
 
-    if (ngx_http_s3_cache_object_ask(job, head) != NGX_OK) {
-        ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
-        ngx_http_s3_cache_job_destroy(job);
-        return NGX_ERROR;
-    }
+    return ngx_http_s3_cache_job_origin(job);
+}
 
-    return NGX_OK;
+
+ngx_int_t
+ngx_http_s3_cache_object_begin(ngx_http_s3_cache_job_t *job)
+{
+    job->on_head = ngx_http_s3_cache_object_head;
+    job->key = job->object;
+    job->store = 1;
+
+    return ngx_http_s3_cache_object_ask(job, job->head);
 }
 
 

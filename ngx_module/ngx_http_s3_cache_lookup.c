@@ -2,7 +2,8 @@
  *
  * The way of a GET or HEAD from the memory tier to its answer: found, being
  * filled, to be validated, or missing. Each step decides one thing and either
- * goes on to the next or waits for a fill to move.
+ * goes on to the next or waits for a fill to move. Who asks, and what becomes
+ * of the answer, is the front's: ctx->front.
  *
  *   lookup    -> found | follow | begin
  *   begin     -> follow (leading or not) | found | pass
@@ -13,12 +14,12 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_peer.h"
 
 
 static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_uint_t ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
@@ -45,7 +46,7 @@ ngx_http_s3_cache_lookup(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_begin(ctx);
 
     default:
-        return ngx_http_s3_cache_pass(ctx, "no_room");
+        return ctx->front->pass(ctx, "no_room");
     }
 }
 
@@ -56,7 +57,7 @@ ngx_http_s3_cache_restart(ngx_http_s3_cache_ctx_t *ctx)
     ngx_http_s3_cache_release(ctx);
 
     if (++ctx->restarts > NGX_HTTP_S3_CACHE_RESTARTS_MAX) {
-        return ngx_http_s3_cache_pass(ctx, "restless");
+        return ctx->front->pass(ctx, "restless");
     }
 
     return ngx_http_s3_cache_lookup(ctx);
@@ -74,12 +75,21 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
     case S3C_OK:
         ngx_http_s3_cache_clock(ctx);
 
-        if (ngx_http_s3_cache_flash_object(ctx, &ctx->pin) == NGX_OK) {
+        ctx->peered = ngx_http_s3_cache_peer_object(ctx, &ctx->pin)
+                      != NGX_DECLINED;
+
+        if (!ctx->peered
+            && ngx_http_s3_cache_flash_object(ctx, &ctx->pin) == NGX_OK)
+        {
             return ngx_http_s3_cache_follow(ctx);
         }
 
         ctx->led = 1;
-        (void) ngx_http_s3_cache_fill_object(ctx, &ctx->pin);
+
+        if (!ctx->peered) {
+            (void) ngx_http_s3_cache_fill_object(ctx, &ctx->pin);
+        }
+
         return ngx_http_s3_cache_follow(ctx);
 
     case S3C_AGAIN:
@@ -90,7 +100,7 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
 
     default:
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
-        return ngx_http_s3_cache_pass(ctx, "no_room");
+        return ctx->front->pass(ctx, "no_room");
     }
 }
 
@@ -122,10 +132,10 @@ ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx)
  * answer to a question that was asked before it came.
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx)
 {
-    return ctx->conf->rules.mode == S3C_FRESHNESS_STRICT
+    return ctx->truth || ctx->conf->rules.mode == S3C_FRESHNESS_STRICT
            || (ctx->no_cache && ctx->conf->rules.client_revalidates);
 }
 
@@ -144,7 +154,7 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
 
     case S3C_CORRUPT:
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_RECORD_CORRUPT, 1);
-        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+        ngx_log_error(NGX_LOG_ERR, ctx->log, 0,
                       "s3_cache: a damaged record was dropped");
         (void) ngx_http_s3_cache_drop(ctx->zone, ctx->object, &ctx->pin);
         return ngx_http_s3_cache_restart(ctx);
@@ -152,7 +162,7 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
     default:
         /* another object under the same 128 bits */
         ngx_http_s3_cache_release(ctx);
-        return ngx_http_s3_cache_pass(ctx, "collision");
+        return ctx->front->pass(ctx, "collision");
     }
 
     if ((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head) {
@@ -166,7 +176,11 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
         || ((ctx->led || ctx->followed)
             && !(ctx->view.flags & S3C_RECORD_STORED)))
     {
-        return ngx_http_s3_cache_reply(ctx);
+        return ctx->front->reply(ctx);
+    }
+
+    if (ctx->truth) {
+        return ngx_http_s3_cache_check(ctx);
     }
 
     use = s3c_plan_use(&ctx->conf->rules, &ctx->view, ngx_http_s3_cache_now(),
@@ -177,12 +191,12 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
     switch (use) {
 
     case S3C_USE_FRESH:
-        return ngx_http_s3_cache_reply(ctx);
+        return ctx->front->reply(ctx);
 
     case S3C_USE_AND_REVALIDATE:
         ngx_http_s3_cache_check_aside(ctx);
         ctx->stale = 1;
-        return ngx_http_s3_cache_reply(ctx);
+        return ctx->front->reply(ctx);
 
     case S3C_REVALIDATE_FIRST:
         return ngx_http_s3_cache_check(ctx);
@@ -225,14 +239,14 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                 continue;
             }
 
-            return ngx_http_s3_cache_hold(ctx);
+            return ctx->front->hold(ctx);
 
         case S3C_FILL_BODY:
         case S3C_FILL_DONE:
 
             if (ngx_http_s3_cache_open(ctx) != S3C_OK) {
                 ngx_http_s3_cache_release(ctx);
-                return ngx_http_s3_cache_pass(ctx, "collision");
+                return ctx->front->pass(ctx, "collision");
             }
 
             if (ctx->view.flags & S3C_RECORD_STORED) {
@@ -268,10 +282,10 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                     continue;
                 }
 
-                return ngx_http_s3_cache_hold(ctx);
+                return ctx->front->hold(ctx);
             }
 
-            return ngx_http_s3_cache_reply(ctx);
+            return ctx->front->reply(ctx);
 
         case S3C_FILL_FAILED:
             return ngx_http_s3_cache_fill_ended(ctx, fill.reason);
@@ -289,30 +303,34 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
 
     case NGX_HTTP_S3_CACHE_FILL_ROOM:
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
-        return ngx_http_s3_cache_pass(ctx, "no_room");
+        return ctx->front->pass(ctx, "no_room");
 
     case NGX_HTTP_S3_CACHE_FILL_PASS:
-        return ngx_http_s3_cache_pass(ctx, "answer");
+        return ctx->front->pass(ctx, "answer");
 
     case NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR:
         /* the origin's own words are better than ours */
-        return ngx_http_s3_cache_pass(ctx, "origin_error");
+        return ctx->front->pass(ctx, "origin_error");
 
     case NGX_HTTP_S3_CACHE_FILL_TIMEOUT:
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
-        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_GATEWAY_TIMEOUT,
-                                            NULL);
+        return ctx->front->error(ctx, S3C_ERR_GATEWAY_TIMEOUT, NULL);
 
     case NGX_HTTP_S3_CACHE_FILL_UNREACHABLE:
     case NGX_HTTP_S3_CACHE_FILL_BROKEN:
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
-        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
+        return ctx->front->error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
+
+    case NGX_HTTP_S3_CACHE_FILL_CHANGED:
+        /* who has the record may not know it yet */
+        ctx->truth = 1;
+        return ngx_http_s3_cache_restart(ctx);
 
     case NGX_HTTP_S3_CACHE_FILL_FLASH:
         ctx->flash_off = 1;
         /* fall through */
 
-    default:  /* CHANGED, AGAIN, S3C_FILL_REASON_DIED */
+    default:  /* AGAIN, S3C_FILL_REASON_DIED */
         return ngx_http_s3_cache_restart(ctx);
     }
 }
@@ -348,7 +366,7 @@ ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx)
 
     default:
         ngx_http_s3_cache_release(ctx);
-        return ngx_http_s3_cache_pass(ctx, "no_room");
+        return ctx->front->pass(ctx, "no_room");
     }
 }
 
@@ -369,7 +387,7 @@ ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
                                    ngx_http_s3_cache_check_moved)
             != S3C_EXISTS)
         {
-            return ngx_http_s3_cache_hold(ctx);
+            return ctx->front->hold(ctx);
         }
     }
 
@@ -380,7 +398,7 @@ ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
     case NGX_HTTP_S3_CACHE_FILL_FRESH:
         ctx->checked = 1;
         ctx->revalidated = 1;
-        return ngx_http_s3_cache_reply(ctx);
+        return ctx->front->reply(ctx);
 
     case NGX_HTTP_S3_CACHE_FILL_AGAIN:
         /* the same bytes under new headers */
@@ -400,7 +418,7 @@ ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
                                     ngx_http_s3_cache_now()))
         {
             ctx->stale = 1;
-            return ngx_http_s3_cache_reply(ctx);
+            return ctx->front->reply(ctx);
         }
 
         /* fall through */
@@ -502,5 +520,5 @@ ngx_http_s3_cache_wake(ngx_http_s3_cache_watch_t *watch)
 {
     ngx_http_s3_cache_ctx_t *ctx = watch->data;
 
-    ngx_http_s3_cache_run(ctx, ctx->resume);
+    ctx->front->run(ctx, ctx->resume);
 }

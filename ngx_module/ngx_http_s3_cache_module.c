@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_peers.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -79,6 +80,20 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_s3_cache_main_conf_t, io),
       ngx_http_s3_cache_io },
+
+    { ngx_string("s3_cache_peers"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_peers_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_peer_endpoint"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_peers_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("s3_cache"),
       ANYWHERE|NGX_CONF_TAKE1,
@@ -319,6 +334,9 @@ ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&mcf->stores, cf->pool, 4,
                           sizeof(ngx_http_s3_cache_store_t *))
+           != NGX_OK
+        || ngx_array_init(&mcf->peers, cf->pool, 2,
+                          sizeof(ngx_http_s3_cache_peers_t *))
            != NGX_OK)
     {
         return NULL;
@@ -333,7 +351,15 @@ ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_s3_cache_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    return ngx_http_s3_cache_store_init_conf(cf, conf);
+    char  *rv;
+
+    rv = ngx_http_s3_cache_store_init_conf(cf, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_s3_cache_peers_init(cf, conf);
 }
 
 
@@ -347,7 +373,7 @@ ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* set by ngx_pcalloc(): zone, origin, rules = 0 */
+    /* set by ngx_pcalloc(): zone, origin, endpoint, rules = 0 */
 
     lcf->enable = NGX_CONF_UNSET;
     ngx_http_s3_cache_origin_conf_init(&lcf->origin_conf);
@@ -376,6 +402,11 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     char                          *rv;
     uint64_t                       in[2];
     ngx_http_core_loc_conf_t      *clcf;
+
+    rv = ngx_http_s3_cache_peers_merge(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
 
     if (conf->enable == NGX_CONF_UNSET) {
         conf->enable = prev->enable;
@@ -453,11 +484,21 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_s3_cache_store_check_block(cf, conf->zone, conf->block_size);
 
+    rv = ngx_http_s3_cache_peers_check_block(cf, conf->zone,
+                                             conf->block_size);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     /* who asked is part of what was got: two credentials may see two worlds */
     in[0] = conf->origin->id;
     in[1] = s3c_hash64(conf->origin_conf.access_key.data,
                        conf->origin_conf.access_key.len);
     conf->identity = s3c_hash64(in, sizeof(in));
+
+    if (ngx_http_s3_cache_peers_location(conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (clcf->handler == NULL) {
         clcf->handler = ngx_http_s3_cache_handler;

@@ -53,6 +53,7 @@
 typedef struct ngx_http_s3_cache_zone_s   ngx_http_s3_cache_zone_t;
 typedef struct ngx_http_s3_cache_ctx_s    ngx_http_s3_cache_ctx_t;
 typedef struct ngx_http_s3_cache_pass_s   ngx_http_s3_cache_pass_t;
+typedef struct ngx_http_s3_cache_peers_s  ngx_http_s3_cache_peers_t;
 
 
 typedef enum {
@@ -72,6 +73,7 @@ typedef enum {
     NGX_HTTP_S3_CACHE_TIER_NONE = 0,
     NGX_HTTP_S3_CACHE_TIER_RAM,
     NGX_HTTP_S3_CACHE_TIER_FLASH,
+    NGX_HTTP_S3_CACHE_TIER_PEER,
     NGX_HTTP_S3_CACHE_TIER_ORIGIN
 } ngx_http_s3_cache_tier_e;
 
@@ -105,6 +107,7 @@ struct ngx_http_s3_cache_zone_s {
     ngx_http_s3_cache_shared_t *shared;
     ngx_array_t                *stores;        /* ngx_http_s3_cache_store_t *,
                                                   or NULL */
+    ngx_http_s3_cache_peers_t  *peers;         /* NULL: alone */
 
     /* of this worker */
     s3c_ram_t                  *ram;           /* NULL: does without */
@@ -126,6 +129,7 @@ typedef struct {
     ngx_array_t                 zones;         /* ngx_http_s3_cache_zone_t * */
     ngx_array_t                 stores;        /* ngx_http_s3_cache_store_t *,
                                                   of all zones */
+    ngx_array_t                 peers;         /* ngx_http_s3_cache_peers_t * */
     ngx_uint_t                  io;            /* ngx_http_s3_cache_io_e */
 } ngx_http_s3_cache_main_conf_t;
 
@@ -153,6 +157,9 @@ typedef struct {
     ngx_flag_t                  headers;       /* X-Cache and Age */
     ngx_flag_t                  direct_send;
     ngx_uint_t                  auth;          /* only off in this version */
+    ngx_http_s3_cache_peers_t  *endpoint;      /* NULL: it is none */
+    uint64_t                    location;      /* hash of what nodes must
+                                                  agree about */
     s3c_fresh_rules_t           rules;         /* made of the above */
 } ngx_http_s3_cache_loc_conf_t;
 
@@ -172,7 +179,7 @@ struct ngx_http_s3_cache_watch_s {
 typedef struct {
     ngx_chain_t                 chain;
     ngx_buf_t                   buf;
-} ngx_http_s3_cache_link_t;
+} ngx_http_s3_cache_span_t;
 
 
 /* What the request names and wants. Large: see ngx_http_s3_cache_target(). */
@@ -183,8 +190,28 @@ typedef struct {
 } ngx_http_s3_cache_target_t;
 
 
+/* Who wants an object, and what becomes of the answer. */
+typedef struct {
+    /* An event will run a later step: answers NGX_DONE. */
+    ngx_int_t                 (*hold)(ngx_http_s3_cache_ctx_t *ctx);
+    /* Runs a step from an event of ours and ends by what it answers. */
+    void                      (*run)(ngx_http_s3_cache_ctx_t *ctx,
+                                     ngx_int_t (*step)(
+                                              ngx_http_s3_cache_ctx_t *ctx));
+    /* Steps: ctx->view may be used; not from the cache; not at all. */
+    ngx_int_t                 (*reply)(ngx_http_s3_cache_ctx_t *ctx);
+    ngx_int_t                 (*pass)(ngx_http_s3_cache_ctx_t *ctx,
+                                      const char *reason);
+    ngx_int_t                 (*error)(ngx_http_s3_cache_ctx_t *ctx,
+                                       s3c_s3_error_t error,
+                                       const char *message);
+} ngx_http_s3_cache_front_t;
+
+
 struct ngx_http_s3_cache_ctx_s {
-    ngx_http_request_t         *request;
+    const ngx_http_s3_cache_front_t  *front;
+    ngx_http_request_t         *request;       /* of a client, or NULL */
+    ngx_log_t                  *log;
     ngx_http_s3_cache_loc_conf_t  *conf;
     ngx_http_s3_cache_zone_t   *zone;
     ngx_http_s3_cache_target_t *target;        /* kept, or NULL */
@@ -206,7 +233,7 @@ struct ngx_http_s3_cache_ctx_s {
     ngx_uint_t                  piece;         /* of it, or PIECE_NONE */
     ngx_uint_t                  skew;          /* the first is shorter by it */
     uint64_t                    ahead_to;      /* blocks below were asked for */
-    ngx_http_s3_cache_link_t   *links;         /* of the window being sent */
+    ngx_http_s3_cache_span_t   *links;         /* of the window being sent */
     ngx_uint_t                  nlinks;
 
     ngx_http_s3_cache_pass_t   *pass;          /* a pass-through's state */
@@ -229,6 +256,10 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    sending:1;     /* the head has been sent */
     unsigned                    retried:1;     /* a block failed once */
     unsigned                    flash_off:1;   /* it failed this request */
+    unsigned                    served:1;      /* to another node: it is not
+                                                  asked of a third */
+    unsigned                    peered:1;      /* another node was asked */
+    unsigned                    truth:1;       /* nothing older than this */
     unsigned                    counted:1;
 };
 
@@ -297,6 +328,8 @@ void ngx_http_s3_cache_release(ngx_http_s3_cache_ctx_t *ctx);
 ngx_int_t ngx_http_s3_cache_lookup(ngx_http_s3_cache_ctx_t *ctx);
 /* Forgets what was found and looks again, a bounded number of times. */
 ngx_int_t ngx_http_s3_cache_restart(ngx_http_s3_cache_ctx_t *ctx);
+/* Only what was true after it came will do for this request. */
+ngx_uint_t ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx);
 /* A fill that the request needs ended without a result. */
 ngx_int_t ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx,
     uint32_t reason);

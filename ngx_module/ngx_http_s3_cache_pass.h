@@ -16,7 +16,7 @@ struct ngx_http_s3_cache_pass_s {
     ngx_http_s3_cache_call_t      *call;       /* NULL: over */
     ngx_http_s3_cache_call_end_e   end;
     u_char                        *buf;
-    ngx_http_s3_cache_link_t       link;
+    ngx_http_s3_cache_span_t       link;
     uint64_t                       generation; /* of the rest */
     uint64_t                       total;
     uint64_t                       skip;       /* bytes the client has had */

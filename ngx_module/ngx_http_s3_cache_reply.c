@@ -61,7 +61,8 @@ ngx_http_s3_cache_reply(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_send_error(ctx, ctx->reply.error, NULL);
     }
 
-    ctx->tier = ctx->led ? NGX_HTTP_S3_CACHE_TIER_ORIGIN
+    ctx->tier = ctx->peered ? NGX_HTTP_S3_CACHE_TIER_PEER
+                : ctx->led ? NGX_HTTP_S3_CACHE_TIER_ORIGIN
                 : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
                   ? NGX_HTTP_S3_CACHE_TIER_FLASH
                 : NGX_HTTP_S3_CACHE_TIER_RAM;

@@ -24,6 +24,14 @@ static ngx_int_t ngx_http_s3_cache_read_conditions(
 static void ngx_http_s3_cache_cleanup(void *data);
 
 
+static const ngx_http_s3_cache_front_t  ngx_http_s3_cache_client = {
+    ngx_http_s3_cache_hold,
+    ngx_http_s3_cache_run,
+    ngx_http_s3_cache_reply,
+    ngx_http_s3_cache_pass,
+    ngx_http_s3_cache_send_error
+};
+
 /* of the request that is being handled: see ngx_http_s3_cache_target() */
 static ngx_http_s3_cache_target_t   ngx_http_s3_cache_scratch;
 static ngx_http_s3_cache_ctx_t     *ngx_http_s3_cache_scratch_owner;
@@ -56,7 +64,9 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
     cln->handler = ngx_http_s3_cache_cleanup;
     cln->data = ctx;
 
+    ctx->front = &ngx_http_s3_cache_client;
     ctx->request = r;
+    ctx->log = r->connection->log;
     ctx->conf = lcf;
     ctx->zone = lcf->zone;
     ctx->result = NGX_HTTP_S3_CACHE_MISS;

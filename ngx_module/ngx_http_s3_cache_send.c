@@ -171,7 +171,7 @@ ngx_http_s3_cache_window(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t *pin,
     if (ctx->links == NULL || ctx->nlinks < (ngx_uint_t) n) {
         ctx->nlinks = (ctx->pos + *covered > ctx->reply.last) ? n : SPANS;
         ctx->links = ngx_palloc(r->pool,
-                             ctx->nlinks * sizeof(ngx_http_s3_cache_link_t));
+                             ctx->nlinks * sizeof(ngx_http_s3_cache_span_t));
         if (ctx->links == NULL) {
             return NGX_ERROR;
         }
@@ -217,7 +217,8 @@ ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx, size_t bytes)
     ctx->pos += bytes;
 
     s3c_stats_add(stats,
-                  ctx->led ? S3C_STAT_SENT_ORIGIN
+                  ctx->peered ? S3C_STAT_SENT_PEER
+                  : ctx->led ? S3C_STAT_SENT_ORIGIN
                   : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
                     ? S3C_STAT_SENT_FLASH
                   : S3C_STAT_SENT_RAM,

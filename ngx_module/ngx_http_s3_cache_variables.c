@@ -81,6 +81,9 @@ ngx_http_s3_cache_tier_name(ngx_http_s3_cache_ctx_t *ctx)
     case NGX_HTTP_S3_CACHE_TIER_FLASH:
         return S3C_SLICE("flash");
 
+    case NGX_HTTP_S3_CACHE_TIER_PEER:
+        return S3C_SLICE("peer");
+
     case NGX_HTTP_S3_CACHE_TIER_ORIGIN:
         return S3C_SLICE("origin");
 

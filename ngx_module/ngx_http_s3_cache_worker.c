@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_peer.h"
 #include "ngx_http_s3_cache_store.h"
 
 
@@ -52,6 +53,10 @@ ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle)
     }
 
     if (ngx_http_s3_cache_ring_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_s3_cache_near_init_worker(cycle, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -176,6 +181,8 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
 
     ngx_http_s3_cache_ring_exit(cycle);
     ngx_http_s3_cache_flash_exit();
+    ngx_http_s3_cache_near_exit_worker(mcf);
+    ngx_http_s3_cache_serve_exit();
     ngx_http_s3_cache_origin_exit_worker(cycle);
 
     zones = mcf->zones.elts;

@@ -58,6 +58,14 @@ s3c_write_byte(s3c_writer_t *w, uint8_t c)
 #define s3c_write_lit(w, lit)  s3c_write_bytes(w, lit, sizeof(lit) - 1)
 
 
+/* How many bytes more it takes. */
+static inline size_t
+s3c_writer_room(const s3c_writer_t *w)
+{
+    return (size_t) (w->end - w->pos);
+}
+
+
 static inline bool
 s3c_writer_ok(const s3c_writer_t *w)
 {

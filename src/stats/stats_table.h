@@ -33,6 +33,8 @@
       "Body bytes sent to clients by the tier they came from")                 \
     X(SENT_FLASH, "s3_cache_sent_bytes_total{tier=\"flash\"}",                 \
       "sent_bytes.flash", "")                                                  \
+    X(SENT_PEER, "s3_cache_sent_bytes_total{tier=\"peer\"}",                   \
+      "sent_bytes.peer", "")                                                   \
     X(SENT_ORIGIN, "s3_cache_sent_bytes_total{tier=\"origin\"}",               \
       "sent_bytes.origin", "")                                                 \
     X(SENT_PASS, "s3_cache_sent_bytes_total{tier=\"pass\"}",                   \
@@ -74,6 +76,20 @@
       "origin.errors.malformed", "")                                           \
     X(ORIGIN_5XX, "s3_cache_origin_errors_total{kind=\"5xx\"}",                \
       "origin.errors.5xx", "")                                                 \
+    X(PEER_ASKED, "s3_cache_peer_asks_total",                                  \
+      "peers.asked", "Questions sent to other nodes")                          \
+    X(PEER_FAILED, "s3_cache_peer_failures_total{kind=\"away\"}",              \
+      "peers.failures.away", "Questions to nodes that were not answered")      \
+    X(PEER_LIES, "s3_cache_peer_failures_total{kind=\"wrong\"}",               \
+      "peers.failures.wrong", "")                                              \
+    X(PEER_BYTES, "s3_cache_peer_received_bytes_total",                        \
+      "peers.received_bytes", "Body bytes received from other nodes")          \
+    X(PEER_SERVED, "s3_cache_peer_served_total",                               \
+      "peers.served", "Questions of other nodes that were answered")           \
+    X(PEER_SENT, "s3_cache_peer_sent_bytes_total",                             \
+      "peers.sent_bytes", "Body bytes sent to other nodes")                    \
+    X(PEER_STRANGERS, "s3_cache_peer_strangers_total",                         \
+      "peers.strangers", "Connections to the endpoint that were refused")      \
     X(RECORD_CORRUPT, "s3_cache_corrupt_total",                                \
       "memory.corrupt",                                                        \
       "Cached records that failed their check and were dropped")

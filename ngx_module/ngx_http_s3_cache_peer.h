@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a worker says to other nodes, and they to it.
+ *
+ *   peer_node      links to a node: made, chosen, given up
+ *   peer_ask       one question to a node, and its answer
+ *   peer_fill      fills whose bytes come from a node
+ *   peer_endpoint  a connection of another node
+ *   peer_serve     a question of another node, and its answer
+ */
+
+#ifndef NGX_HTTP_S3_CACHE_PEER_H
+#define NGX_HTTP_S3_CACHE_PEER_H
+
+
+#include "ngx_http_s3_cache_peers.h"
+#include "ngx_http_s3_cache_link.h"
+
+
+#define NGX_HTTP_S3_CACHE_PEER_URI    "/s3-cache-peer"
+#define NGX_HTTP_S3_CACHE_PEER_HELLO  "X-S3-Cache-Hello"
+#define NGX_HTTP_S3_CACHE_PEER_UPGRADE  "s3-cache-peer"
+
+
+/* How a question to a node ended, beside the reasons of fills. */
+#define NGX_HTTP_S3_CACHE_ASK_COMPLETE  0
+#define NGX_HTTP_S3_CACHE_ASK_AWAY      0x100   /* no way to the node */
+#define NGX_HTTP_S3_CACHE_ASK_LOST      0x101   /* its link was closed */
+
+
+typedef struct ngx_http_s3_cache_ask_s   ngx_http_s3_cache_ask_t;
+typedef struct ngx_http_s3_cache_near_s  ngx_http_s3_cache_near_t;
+
+
+/* Lives as long as its user lets it, but not less than until on_end. */
+struct ngx_http_s3_cache_ask_s {
+    ngx_http_s3_cache_stream_t  stream;        /* first */
+    ngx_queue_t                 queue;
+    unsigned                    waiting:1;     /* in `queue`, for a link */
+    unsigned                    fed:1;         /* in `queue`, of link->data */
+    unsigned                    sent:1;
+    unsigned                    known:1;       /* all of META has come */
+    uint32_t                    head_got;
+    s3c_wire_meta_t             meta;          /* of the first part */
+    u_char                     *head;          /* of the record, collected */
+    ngx_event_t                 timer;         /* since the last of it came */
+    /* ------------------------------------------------------------------ */
+    s3c_wire_ask_t              ask;           /* its slices stay until then */
+    ngx_pool_t                 *pool;          /* for the head */
+    ngx_msec_t                  patience;      /* with a node that lives */
+    void                       *data;
+    /* ERROR: nobody wants the rest; on_end will not come. */
+    ngx_int_t                 (*on_meta)(ngx_http_s3_cache_ask_t *ask,
+                                         const s3c_wire_meta_t *meta,
+                                         u_char *head);
+    ngx_int_t                 (*on_data)(ngx_http_s3_cache_ask_t *ask,
+                                         const u_char *data, size_t len);
+    void                      (*on_idle)(ngx_http_s3_cache_ask_t *ask);
+    void                      (*on_end)(ngx_http_s3_cache_ask_t *ask,
+                                        ngx_uint_t code);
+};
+
+
+/* ask */
+
+/* Callbacks come from the event loop, never from here. DECLINED: this node is
+ * left alone for the time being. */
+ngx_int_t ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
+    ngx_http_s3_cache_peers_t *peers, ngx_uint_t node);
+/* No callback comes any more. */
+void ngx_http_s3_cache_ask_cancel(ngx_http_s3_cache_ask_t *ask);
+extern const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_asker;
+
+/* node */
+
+#define NGX_HTTP_S3_CACHE_CANCELS_MAX  64      /* of a link, to be sent */
+
+/* link->data of the asking end */
+typedef struct {
+    ngx_http_s3_cache_near_t   *near;
+    uint32_t                    stream;        /* the last one */
+    ngx_uint_t                  ncancels;
+    uint32_t                    cancels[NGX_HTTP_S3_CACHE_CANCELS_MAX];
+    ngx_queue_t                 fed;           /* asks that got bytes since
+                                                  the last idle() */
+} ngx_http_s3_cache_near_link_t;
+
+/* A link now, or ask_up() or ask_away() later, from the event loop. DECLINED:
+ * neither, it is left alone. */
+ngx_int_t ngx_http_s3_cache_near_ask(ngx_http_s3_cache_peers_t *peers,
+    ngx_uint_t node, ngx_http_s3_cache_ask_t *ask);
+void ngx_http_s3_cache_near_closed(ngx_http_s3_cache_link_t *link,
+    const char *why);
+void ngx_http_s3_cache_ask_up(ngx_http_s3_cache_ask_t *ask,
+    ngx_http_s3_cache_link_t *link);
+void ngx_http_s3_cache_ask_away(ngx_http_s3_cache_ask_t *ask);
+ngx_int_t ngx_http_s3_cache_near_init_worker(ngx_cycle_t *cycle,
+    ngx_http_s3_cache_main_conf_t *mcf);
+void ngx_http_s3_cache_near_exit_worker(ngx_http_s3_cache_main_conf_t *mcf);
+
+/* link->data of the answering end; in the pool of its request */
+typedef struct {
+    ngx_http_request_t         *request;
+    ngx_http_s3_cache_peers_t  *peers;
+    ngx_http_s3_cache_link_t   *link;          /* NULL: it is gone */
+    ngx_str_t                   node;          /* who that is */
+    uint32_t                    stream;        /* the last one */
+    unsigned                    ending:1;
+} ngx_http_s3_cache_peer_conn_t;
+
+extern const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_answerer;
+void ngx_http_s3_cache_serve_exit(void);
+
+/* endpoint */
+void ngx_http_s3_cache_peer_closed(ngx_http_s3_cache_link_t *link,
+    const char *why);
+
+
+/* The location whose settings have this number, or NULL. */
+ngx_http_s3_cache_loc_conf_t *ngx_http_s3_cache_peer_location(
+    ngx_http_s3_cache_peers_t *peers, uint64_t number);
+
+/* fill: begins what leads an entry, as those of fill_object.c do. DECLINED: it
+ * is this node's own. */
+ngx_int_t ngx_http_s3_cache_peer_object(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin);
+ngx_int_t ngx_http_s3_cache_peer_block(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, uint64_t block);
+
+
+static ngx_inline ngx_str_t *
+ngx_http_s3_cache_peer_self(ngx_http_s3_cache_peers_t *peers)
+{
+    return &((ngx_http_s3_cache_node_t *) peers->nodes.elts)[peers->self].name;
+}
+
+
+#endif /* NGX_HTTP_S3_CACHE_PEER_H */

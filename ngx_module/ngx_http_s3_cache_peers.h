@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The nodes that share a zone: s3_cache_peers. What the configuration says of
+ * them; nothing here changes after it has been read.
+ *
+ *   peers_conf  the block and its parameters
+ *   peers_node  one of its nodes
+ *   peers_self  which of the nodes this one is
+ *   peers_tls   what links show of this node, and whom they trust
+ *   peers       when all is read: the ring, endpoints, warnings
+ */
+
+#ifndef NGX_HTTP_S3_CACHE_PEERS_H
+#define NGX_HTTP_S3_CACHE_PEERS_H
+
+
+#include "ngx_http_s3_cache_module.h"
+#include "cluster/ring.h"
+
+
+/* A place in a configuration file; line 0: nowhere. */
+typedef struct {
+    ngx_str_t                   file;
+    ngx_uint_t                  line;
+} ngx_http_s3_cache_place_t;
+
+
+/* One node; in the order of the ring's members. */
+typedef struct {
+    ngx_str_t                   name;
+    ngx_str_t                   rack;          /* its failure domain, or "" */
+    ngx_uint_t                  weight;
+    ngx_url_t                   url;           /* its first address counts */
+} ngx_http_s3_cache_node_t;
+
+
+struct ngx_http_s3_cache_peers_s {
+    ngx_str_t                   name;          /* of the zone */
+    ngx_http_s3_cache_zone_t   *zone;
+    ngx_http_s3_cache_place_t   place;         /* of the block */
+    ngx_http_s3_cache_place_t   endpoint;      /* of the first one, if any */
+
+    ngx_array_t                 nodes;         /* ngx_http_s3_cache_node_t */
+    ngx_uint_t                  self;          /* which of them this one is */
+    ngx_str_t                   self_name;     /* as configured, or "" */
+    ngx_http_s3_cache_place_t   self_place;
+    ngx_str_t                   secret;        /* "": mutual TLS does it */
+
+    off_t                       stripe;        /* bytes of an object that lie
+                                                  on one owner */
+    ngx_msec_t                  connect_timeout;
+    ngx_msec_t                  timeout;       /* without a byte */
+    ngx_msec_t                  retry;         /* a node that failed is left
+                                                  alone for so long */
+    ngx_uint_t                  links;         /* to a node, of a worker; at
+                                                  most */
+
+    ngx_flag_t                  ssl_enable;
+    ngx_str_t                   ssl_certificate;       /* this node's */
+    ngx_str_t                   ssl_certificate_key;
+    ngx_str_t                   ssl_trusted_certificate;
+    ngx_ssl_t                  *ssl;           /* NULL: plain. A handshake
+                                                  fails unless the chain is
+                                                  right; the name is left */
+
+    ngx_array_t                 locations;     /* loc_conf *, of this zone */
+    struct ngx_http_s3_cache_near_s  *near;    /* of this worker, by node */
+
+    const s3c_ring_t           *ring;          /* NULL under nginx -t, -s */
+    uint8_t                     point_secret[S3C_HASH_SECRET_BYTES];
+};
+
+
+/* conf: "s3_cache_peers <zone> { ... }"; main context. */
+char *ngx_http_s3_cache_peers_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* The peers of this zone, made if there are none yet; NULL on no memory. */
+ngx_http_s3_cache_peers_t *ngx_http_s3_cache_peers_get(ngx_conf_t *cf,
+    ngx_str_t *zone);
+/* Logs `why` with the zone and a place; answers NGX_CONF_ERROR. */
+char *ngx_http_s3_cache_peers_error(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers, ngx_http_s3_cache_place_t *place,
+    const char *why);
+
+/* node: "node name address [weight=number] [zone=label]", of the block. */
+char *ngx_http_s3_cache_peers_node(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* peers: "s3_cache_peer_endpoint <zone>"; location context. */
+char *ngx_http_s3_cache_peers_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* When all of the http block has been read and nothing is merged yet: is it
+ * complete, who is self; the ring is built. */
+char *ngx_http_s3_cache_peers_init(ngx_conf_t *cf,
+    ngx_http_s3_cache_main_conf_t *mcf);
+char *ngx_http_s3_cache_peers_merge(ngx_conf_t *cf,
+    ngx_http_s3_cache_loc_conf_t *prev, ngx_http_s3_cache_loc_conf_t *conf);
+/* A location of the zone, complete. */
+ngx_int_t ngx_http_s3_cache_peers_location(
+    ngx_http_s3_cache_loc_conf_t *conf);
+/* Do blocks of this size fit into stripes? */
+char *ngx_http_s3_cache_peers_check_block(ngx_conf_t *cf,
+    ngx_http_s3_cache_zone_t *zone, size_t block_size);
+
+/* self */
+char *ngx_http_s3_cache_peers_find_self(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers);
+
+/* tls: makes peers->ssl. */
+char *ngx_http_s3_cache_peers_tls(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers);
+
+/* peer_endpoint: the content handler; its peers are those of the location,
+ * loc_conf->endpoint. */
+ngx_int_t ngx_http_s3_cache_peer_handler(ngx_http_request_t *r);
+
+
+#endif /* NGX_HTTP_S3_CACHE_PEERS_H */
