@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_roster.h"
 #include "base/digest.h"
 
 
@@ -118,7 +119,8 @@ ngx_http_s3_cache_peers_init_one(ngx_conf_t *cf,
     if (ngx_http_s3_cache_peers_find_self(cf, peers) != NGX_CONF_OK
         || ngx_http_s3_cache_peers_tls(cf, peers) != NGX_CONF_OK
         || ngx_http_s3_cache_peers_place_points(cf, peers) != NGX_CONF_OK
-        || ngx_http_s3_cache_peers_ring(cf, peers) != NGX_CONF_OK)
+        || ngx_http_s3_cache_peers_ring(cf, peers) != NGX_CONF_OK
+        || ngx_http_s3_cache_roster_add(cf, peers) != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }

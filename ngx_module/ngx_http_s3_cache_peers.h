@@ -66,6 +66,12 @@ struct ngx_http_s3_cache_peers_s {
     ngx_array_t                 locations;     /* loc_conf *, of this zone */
     struct ngx_http_s3_cache_near_s  *near;    /* of this worker, by node */
 
+    /* Members by Redis: `nodes` has this one alone, and its address may be a
+     * port alone. NULL: the nodes above are all there ever are. */
+    struct ngx_http_s3_cache_redis_s  *redis;
+    ngx_shm_zone_t             *shm_zone;
+    struct ngx_http_s3_cache_roster_sh_s  *shared;  /* of all workers */
+
     const s3c_ring_t           *ring;          /* NULL under nginx -t, -s */
     uint8_t                     point_secret[S3C_HASH_SECRET_BYTES];
 };

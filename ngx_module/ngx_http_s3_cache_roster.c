@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The memory in which the keeper leaves the roster for the other workers. A
+ * shared memory zone of nginx: it lives on over a reload, and its mutex is
+ * freed by the master when a worker dies with it.
+ */
+
+#include "ngx_http_s3_cache_roster.h"
+
+
+#define SHM_PREFIX  "s3_cache_peers:"
+
+
+static ngx_int_t ngx_http_s3_cache_roster_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+
+
+static ngx_inline ngx_slab_pool_t *
+ngx_http_s3_cache_roster_pool(ngx_http_s3_cache_peers_t *peers)
+{
+    return (ngx_slab_pool_t *) peers->shm_zone->shm.addr;
+}
+
+
+char *
+ngx_http_s3_cache_roster_add(ngx_conf_t *cf, ngx_http_s3_cache_peers_t *peers)
+{
+    size_t     size;
+    u_char    *p;
+    ngx_str_t  name;
+
+    name.len = sizeof(SHM_PREFIX) - 1 + peers->name.len;
+
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    p = ngx_cpymem(name.data, SHM_PREFIX, sizeof(SHM_PREFIX) - 1);
+    ngx_memcpy(p, peers->name.data, peers->name.len);
+
+    /* and what the slab pool needs for itself */
+
+    size = ngx_align(sizeof(ngx_http_s3_cache_roster_sh_t), ngx_pagesize)
+           + 16 * ngx_pagesize;
+
+    peers->shm_zone = ngx_shared_memory_add(cf, &name, size,
+                                            &ngx_http_s3_cache_module);
+    if (peers->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    peers->shm_zone->init = ngx_http_s3_cache_roster_init;
+    peers->shm_zone->data = peers;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_roster_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_slab_pool_t            *pool;
+    ngx_http_s3_cache_peers_t  *peers, *old;
+
+    old = data;
+    peers = shm_zone->data;
+    pool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (old != NULL || shm_zone->shm.exists) {
+        peers->shared = pool->data;
+        return NGX_OK;
+    }
+
+    peers->shared = ngx_slab_calloc(pool,
+                                    sizeof(ngx_http_s3_cache_roster_sh_t));
+    if (peers->shared == NULL) {
+        return NGX_ERROR;
+    }
+
+    pool->data = peers->shared;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_roster_publish(ngx_http_s3_cache_peers_t *peers,
+    uint64_t epoch, s3c_slice_t text)
+{
+    ngx_slab_pool_t                *pool;
+    ngx_http_s3_cache_roster_sh_t  *sh;
+
+    if (text.len > NGX_HTTP_S3_CACHE_ROSTER_BYTES) {
+        return NGX_ERROR;
+    }
+
+    sh = peers->shared;
+    pool = ngx_http_s3_cache_roster_pool(peers);
+
+    ngx_shmtx_lock(&pool->mutex);
+
+    if (sh->version == 0 || sh->epoch != epoch || sh->len != text.len
+        || ngx_memcmp(sh->text, text.data, text.len) != 0)
+    {
+        if (text.len > 0) {
+            ngx_memcpy(sh->text, text.data, text.len);
+        }
+
+        sh->len = text.len;
+        sh->epoch = epoch;
+        sh->version++;
+    }
+
+    ngx_shmtx_unlock(&pool->mutex);
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_http_s3_cache_roster_read(ngx_http_s3_cache_peers_t *peers, u_char *buf,
+    ngx_atomic_uint_t *version, uint64_t *epoch)
+{
+    size_t                          len;
+    ngx_slab_pool_t                *pool;
+    ngx_http_s3_cache_roster_sh_t  *sh;
+
+    sh = peers->shared;
+    pool = ngx_http_s3_cache_roster_pool(peers);
+
+    ngx_shmtx_lock(&pool->mutex);
+
+    len = sh->len;
+    *version = sh->version;
+    *epoch = sh->epoch;
+    ngx_memcpy(buf, sh->text, len);
+
+    ngx_shmtx_unlock(&pool->mutex);
+
+    return len;
+}
+
+
+s3c_member_state_t
+ngx_http_s3_cache_roster_state(ngx_http_s3_cache_peers_t *peers)
+{
+    uint32_t                   i;
+    s3c_ssd_usage_t            usage;
+    ngx_http_s3_cache_zone_t  *zone;
+
+    if (peers->shared->draining) {
+        return S3C_MEMBER_LEAVING;
+    }
+
+    zone = peers->zone;
+
+    if (zone->ram == NULL) {
+        return S3C_MEMBER_JOINING;
+    }
+
+    if (zone->ssd == NULL) {
+        return S3C_MEMBER_READY;
+    }
+
+    /* what is on flash would be asked of the origin once more */
+
+    for (i = 0; i < s3c_ssd_n_stores(zone->ssd); i++) {
+        s3c_ssd_usage(zone->ssd, i, &usage);
+
+        if (usage.state == S3C_SSD_WAITING
+            || usage.state == S3C_SSD_RECOVERING)
+        {
+            return S3C_MEMBER_JOINING;
+        }
+    }
+
+    return S3C_MEMBER_READY;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who the nodes are at the moment, in memory that all workers of this node
+ * share and that lives on when nginx is reloaded: written by one of them, the
+ * keeper, when membership comes from outside of the configuration.
+ */
+
+#ifndef NGX_HTTP_S3_CACHE_ROSTER_H
+#define NGX_HTTP_S3_CACHE_ROSTER_H
+
+
+#include "ngx_http_s3_cache_peers.h"
+#include "cluster/member.h"
+
+
+#define NGX_HTTP_S3_CACHE_ROSTER_BYTES  (S3C_RING_MEMBERS_MAX                 \
+                                         * S3C_MEMBER_LINE_MAX)
+
+
+/* Zeroed when it is made. Text and its length under the slab pool's mutex, the
+ * rest by atomics. */
+typedef struct ngx_http_s3_cache_roster_sh_s {
+    ngx_atomic_t                version;       /* of the text; 0: none yet */
+    ngx_atomic_t                epoch;
+    ngx_atomic_t                draining;      /* the operator's wish */
+    size_t                      len;
+    u_char                      text[NGX_HTTP_S3_CACHE_ROSTER_BYTES];
+} ngx_http_s3_cache_roster_sh_t;
+
+
+/* conf: the shared memory of these peers. */
+char *ngx_http_s3_cache_roster_add(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers);
+
+/* By the keeper: lines "name value\n" sorted by name, see cluster/member.h.
+ * Does nothing if it is what is there, epoch and all. ERROR: too long. */
+ngx_int_t ngx_http_s3_cache_roster_publish(ngx_http_s3_cache_peers_t *peers,
+    uint64_t epoch, s3c_slice_t text);
+/* A copy into `buf` of NGX_HTTP_S3_CACHE_ROSTER_BYTES; its length. */
+size_t ngx_http_s3_cache_roster_read(ngx_http_s3_cache_peers_t *peers,
+    u_char *buf, ngx_atomic_uint_t *version, uint64_t *epoch);
+
+/* What this node has to say of itself now: JOINING until its zone serves,
+ * LEAVING when it is drained. */
+s3c_member_state_t ngx_http_s3_cache_roster_state(
+    ngx_http_s3_cache_peers_t *peers);
+
+
+#endif /* NGX_HTTP_S3_CACHE_ROSTER_H */
