@@ -93,6 +93,12 @@ ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
         st = ngx_http_s3_cache_block_miss(ctx, key);
     }
 
+    if (st == S3C_AGAIN && ctx->kept && s3c_ram_pinned(&ctx->block_pin)) {
+        /* it may be the asking node that is waited for */
+        s3c_ram_unpin(ram, &ctx->block_pin);
+        return NGX_DECLINED;
+    }
+
     if (st == S3C_AGAIN && !ctx->led) {
         ctx->followed = 1;
 
@@ -139,6 +145,10 @@ ngx_http_s3_cache_block_miss(ngx_http_s3_cache_ctx_t *ctx, s3c_hash128_t key)
         }
     }
 
+    if (ctx->kept && flash != NGX_OK) {
+        return S3C_MISS;
+    }
+
     st = s3c_ram_fill_begin(ram, key, ngx_http_s3_cache_now(),
                             &ctx->block_pin);
 
@@ -153,6 +163,12 @@ ngx_http_s3_cache_block_miss(ngx_http_s3_cache_ctx_t *ctx, s3c_hash128_t key)
     {
         ngx_http_s3_cache_from_flash(ctx);
         return S3C_OK;
+    }
+
+    if (ctx->kept) {
+        s3c_ram_fill_fail(ram, &ctx->block_pin, NGX_HTTP_S3_CACHE_FILL_AGAIN);
+        s3c_ram_unpin(ram, &ctx->block_pin);
+        return S3C_MISS;
     }
 
     (void) ngx_http_s3_cache_fill_block(ctx, &ctx->block_pin, ctx->block);

@@ -23,6 +23,10 @@ ngx_http_s3_cache_fill_block(ngx_http_s3_cache_ctx_t *ctx,
 
     rc = ngx_http_s3_cache_peer_block(ctx, pin, block);
 
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_s3_cache_former_block(ctx, pin, block);
+    }
+
     if (rc != NGX_DECLINED) {
         ctx->peered = 1;
         return rc;

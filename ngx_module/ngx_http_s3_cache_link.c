@@ -256,6 +256,14 @@ ngx_http_s3_cache_link_say(ngx_http_s3_cache_link_t *link)
 }
 
 
+void
+ngx_http_s3_cache_link_ping(ngx_http_s3_cache_link_t *link)
+{
+    link->ping = 1;
+    ngx_http_s3_cache_link_post(link);
+}
+
+
 /* --- what comes ------------------------------------------------------------- */
 
 void
@@ -306,6 +314,7 @@ ngx_http_s3_cache_link_read(ngx_http_s3_cache_link_t *link)
 
         link->in_len += n;
         link->pinged = 0;
+        link->n_heard++;
         link->busy = 1;
 
         ngx_http_s3_cache_link_parse(link);

@@ -88,6 +88,7 @@ struct ngx_http_s3_cache_link_s {
 
     uint64_t                    pong;          /* to be sent; 0: none */
     uint64_t                    n_ping;
+    uint64_t                    n_heard;       /* grows with what comes */
     unsigned                    ping:1;        /* to be sent */
     unsigned                    pinged:1;      /* nothing has come since */
     unsigned                    goodbye:1;     /* to be sent */
@@ -124,6 +125,8 @@ void ngx_http_s3_cache_link_remove(ngx_http_s3_cache_stream_t *stream);
 /* It has something to send; the role has something to say(). */
 void ngx_http_s3_cache_link_ready(ngx_http_s3_cache_stream_t *stream);
 void ngx_http_s3_cache_link_say(ngx_http_s3_cache_link_t *link);
+/* A sign of life, please. */
+void ngx_http_s3_cache_link_ping(ngx_http_s3_cache_link_t *link);
 
 
 #endif /* NGX_HTTP_S3_CACHE_LINK_H */

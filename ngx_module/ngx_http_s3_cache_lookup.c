@@ -21,6 +21,7 @@ static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_not_kept(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx);
@@ -84,7 +85,18 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
             return ngx_http_s3_cache_follow(ctx);
         }
 
+        if (ctx->kept) {
+            s3c_ram_fill_fail(ctx->zone->ram, &ctx->pin,
+                              NGX_HTTP_S3_CACHE_FILL_AGAIN);
+            return ngx_http_s3_cache_not_kept(ctx);
+        }
+
         ctx->led = 1;
+
+        if (!ctx->peered) {
+            ctx->peered = ngx_http_s3_cache_former_object(ctx, &ctx->pin)
+                          != NGX_DECLINED;
+        }
 
         if (!ctx->peered) {
             (void) ngx_http_s3_cache_fill_object(ctx, &ctx->pin);
@@ -108,6 +120,11 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx)
 {
+    if (ctx->kept) {
+        /* it may be that very node that this one is waiting for */
+        return ngx_http_s3_cache_not_kept(ctx);
+    }
+
     ctx->followed = 1;
     ngx_http_s3_cache_clock(ctx);
     s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_FOLLOWED, 1);
@@ -140,6 +157,17 @@ ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
+/* It was asked only for what is here, and fresh. */
+
+static ngx_int_t
+ngx_http_s3_cache_not_kept(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_s3_cache_release(ctx);
+
+    return ctx->front->pass(ctx, "not_kept");
+}
+
+
 /* The pinned entry is complete. */
 
 static ngx_int_t
@@ -163,6 +191,15 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
         /* another object under the same 128 bits */
         ngx_http_s3_cache_release(ctx);
         return ctx->front->pass(ctx, "collision");
+    }
+
+    if (ctx->kept) {
+        return (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
+                || s3c_plan_use(&ctx->conf->rules, &ctx->view,
+                                ngx_http_s3_cache_now(), 0, 0)
+                   != S3C_USE_FRESH)
+               ? ngx_http_s3_cache_not_kept(ctx)
+               : ctx->front->reply(ctx);
     }
 
     if ((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head) {

@@ -258,6 +258,7 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    flash_off:1;   /* it failed this request */
     unsigned                    served:1;      /* to another node: it is not
                                                   asked of a third */
+    unsigned                    kept:1;        /* only what is here will do */
     unsigned                    peered:1;      /* another node was asked */
     unsigned                    truth:1;       /* nothing older than this */
     unsigned                    counted:1;

@@ -2,7 +2,9 @@
  *
  * What a worker says to other nodes, and they to it.
  *
- *   peer_node      links to a node: made, chosen, given up
+ *   peer_view      which nodes there are, and which of them own a key
+ *   peer_near      links to a node: chosen, given up
+ *   peer_knock     a connection to a node on its way to be a link
  *   peer_ask       one question to a node, and its answer
  *   peer_fill      fills whose bytes come from a node
  *   peer_endpoint  a connection of another node
@@ -15,7 +17,11 @@
 
 #include "ngx_http_s3_cache_peers.h"
 #include "ngx_http_s3_cache_link.h"
+#include "cluster/member.h"
 
+
+#define NGX_HTTP_S3_CACHE_LINKS_MAX   16       /* to a node, of a worker */
+#define NGX_HTTP_S3_CACHE_NEARS_MAX   (2 * S3C_RING_MEMBERS_MAX)
 
 #define NGX_HTTP_S3_CACHE_PEER_URI    "/s3-cache-peer"
 #define NGX_HTTP_S3_CACHE_PEER_HELLO  "X-S3-Cache-Hello"
@@ -30,12 +36,36 @@
 
 typedef struct ngx_http_s3_cache_ask_s   ngx_http_s3_cache_ask_t;
 typedef struct ngx_http_s3_cache_near_s  ngx_http_s3_cache_near_t;
+typedef struct ngx_http_s3_cache_knock_s  ngx_http_s3_cache_knock_t;
+
+
+/* Another node, as this worker sees it; stays as long as the worker does. */
+struct ngx_http_s3_cache_near_s {
+    ngx_http_s3_cache_peers_t  *peers;
+    ngx_str_t                   name;
+    ngx_sockaddr_t              sockaddr;
+    socklen_t                   socklen;
+    ngx_str_t                   address;       /* as text */
+    u_char                      text[S3C_RING_NAME_MAX + NGX_SOCKADDR_STRLEN];
+
+    s3c_member_state_t          state;
+    uint32_t                    weight;
+    unsigned                    listed:1;      /* a member at the moment */
+
+    ngx_http_s3_cache_link_t   *links[NGX_HTTP_S3_CACHE_LINKS_MAX];
+    ngx_uint_t                  nlinks;
+    ngx_http_s3_cache_knock_t  *knock;         /* one at a time, or NULL */
+    ngx_queue_t                 waiting;       /* asks, for a link */
+    ngx_msec_t                  rest_until;
+    unsigned                    rests:1;
+};
 
 
 /* Lives as long as its user lets it, but not less than until on_end. */
 struct ngx_http_s3_cache_ask_s {
     ngx_http_s3_cache_stream_t  stream;        /* first */
     ngx_queue_t                 queue;
+    ngx_http_s3_cache_near_t   *near;          /* who is asked */
     unsigned                    waiting:1;     /* in `queue`, for a link */
     unsigned                    fed:1;         /* in `queue`, of link->data */
     unsigned                    sent:1;
@@ -43,7 +73,11 @@ struct ngx_http_s3_cache_ask_s {
     uint32_t                    head_got;
     s3c_wire_meta_t             meta;          /* of the first part */
     u_char                     *head;          /* of the record, collected */
-    ngx_event_t                 timer;         /* since the last of it came */
+    unsigned                    hedge:1;       /* on_slow() may come */
+    unsigned                    silent:1;      /* half of the time is over */
+    uint64_t                    heard;         /* link->n_heard, then */
+    ngx_msec_t                  until;         /* patience ends */
+    ngx_event_t                 timer;
     /* ------------------------------------------------------------------ */
     s3c_wire_ask_t              ask;           /* its slices stay until then */
     ngx_pool_t                 *pool;          /* for the head */
@@ -58,7 +92,52 @@ struct ngx_http_s3_cache_ask_s {
     void                      (*on_idle)(ngx_http_s3_cache_ask_t *ask);
     void                      (*on_end)(ngx_http_s3_cache_ask_t *ask,
                                         ngx_uint_t code);
+    /* Nothing has been heard of the node since `hedge`; once. NULL allowed. */
+    void                      (*on_slow)(ngx_http_s3_cache_ask_t *ask);
 };
+
+
+/* view */
+
+/* All known when the worker begins: the static nodes, or this one alone. */
+ngx_int_t ngx_http_s3_cache_view_init_worker(ngx_cycle_t *cycle,
+    ngx_http_s3_cache_main_conf_t *mcf);
+void ngx_http_s3_cache_view_exit_worker(ngx_http_s3_cache_main_conf_t *mcf);
+/* Who owns what lies at this point: the first owner first, NULL is this node.
+ * Answers how many there are, S3C_RING_OWNERS at most; 0: nobody. */
+ngx_uint_t ngx_http_s3_cache_view_owners(ngx_http_s3_cache_peers_t *peers,
+    uint64_t point, ngx_http_s3_cache_near_t **owners);
+/* Who owned it before this node did, not long ago; or NULL. */
+ngx_http_s3_cache_near_t *ngx_http_s3_cache_view_former(
+    ngx_http_s3_cache_peers_t *peers, uint64_t point);
+
+
+/* near */
+
+/* A link now, or ask_up() or ask_away() later, from the event loop. DECLINED:
+ * neither, it is left alone. */
+ngx_int_t ngx_http_s3_cache_near_ask(ngx_http_s3_cache_near_t *near,
+    ngx_http_s3_cache_ask_t *ask);
+/* It is left alone for a while. */
+void ngx_http_s3_cache_near_rest(ngx_http_s3_cache_near_t *near);
+/* Out of a handshake; `rest`: what came behind it. */
+void ngx_http_s3_cache_near_up(ngx_http_s3_cache_near_t *near,
+    ngx_connection_t *c, s3c_wire_hello_t *hello, u_char *rest, size_t len);
+void ngx_http_s3_cache_near_down(ngx_http_s3_cache_near_t *near,
+    const char *why);
+void ngx_http_s3_cache_near_closed(ngx_http_s3_cache_link_t *link,
+    const char *why);
+/* All links are closed. */
+void ngx_http_s3_cache_near_close(ngx_http_s3_cache_near_t *near);
+/* With its pool. */
+void ngx_http_s3_cache_near_close_connection(ngx_connection_t *c);
+
+
+/* knock: ends in near_up() or near_down() from the event loop, unless it
+ * answers ERROR: then near_down() has been called. */
+ngx_int_t ngx_http_s3_cache_knock(ngx_http_s3_cache_near_t *near);
+void ngx_http_s3_cache_knock_end(ngx_http_s3_cache_knock_t *k,
+    const char *why);
 
 
 /* ask */
@@ -66,12 +145,14 @@ struct ngx_http_s3_cache_ask_s {
 /* Callbacks come from the event loop, never from here. DECLINED: this node is
  * left alone for the time being. */
 ngx_int_t ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
-    ngx_http_s3_cache_peers_t *peers, ngx_uint_t node);
+    ngx_http_s3_cache_near_t *near);
 /* No callback comes any more. */
 void ngx_http_s3_cache_ask_cancel(ngx_http_s3_cache_ask_t *ask);
+void ngx_http_s3_cache_ask_wait(ngx_http_s3_cache_ask_t *ask);
+void ngx_http_s3_cache_ask_up(ngx_http_s3_cache_ask_t *ask,
+    ngx_http_s3_cache_link_t *link);
+void ngx_http_s3_cache_ask_away(ngx_http_s3_cache_ask_t *ask);
 extern const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_asker;
-
-/* node */
 
 #define NGX_HTTP_S3_CACHE_CANCELS_MAX  64      /* of a link, to be sent */
 
@@ -85,18 +166,6 @@ typedef struct {
                                                   the last idle() */
 } ngx_http_s3_cache_near_link_t;
 
-/* A link now, or ask_up() or ask_away() later, from the event loop. DECLINED:
- * neither, it is left alone. */
-ngx_int_t ngx_http_s3_cache_near_ask(ngx_http_s3_cache_peers_t *peers,
-    ngx_uint_t node, ngx_http_s3_cache_ask_t *ask);
-void ngx_http_s3_cache_near_closed(ngx_http_s3_cache_link_t *link,
-    const char *why);
-void ngx_http_s3_cache_ask_up(ngx_http_s3_cache_ask_t *ask,
-    ngx_http_s3_cache_link_t *link);
-void ngx_http_s3_cache_ask_away(ngx_http_s3_cache_ask_t *ask);
-ngx_int_t ngx_http_s3_cache_near_init_worker(ngx_cycle_t *cycle,
-    ngx_http_s3_cache_main_conf_t *mcf);
-void ngx_http_s3_cache_near_exit_worker(ngx_http_s3_cache_main_conf_t *mcf);
 
 /* link->data of the answering end; in the pool of its request */
 typedef struct {
@@ -125,6 +194,11 @@ ngx_http_s3_cache_loc_conf_t *ngx_http_s3_cache_peer_location(
 ngx_int_t ngx_http_s3_cache_peer_object(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin);
 ngx_int_t ngx_http_s3_cache_peer_block(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, uint64_t block);
+/* The same, of the node that owned it before this one does. */
+ngx_int_t ngx_http_s3_cache_former_object(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin);
+ngx_int_t ngx_http_s3_cache_former_block(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin, uint64_t block);
 
 

@@ -5,7 +5,7 @@
  *
  *   start -> WAITING for a link, or on one
  *   on a link: ASK is sent; META parts, DATA, END come
- *   gone: the link was lost, on_end(AWAY)
+ *   gone: the link was lost, on_end(LOST); it fell silent: on_end(AWAY)
  */
 
 #include "ngx_http_s3_cache_peer.h"
@@ -20,6 +20,7 @@ static ngx_int_t ask_meta(ngx_http_s3_cache_ask_t *ask,
 static void ask_idle(ngx_http_s3_cache_link_t *link);
 static void ask_gone(ngx_http_s3_cache_link_t *link,
     ngx_http_s3_cache_stream_t *stream);
+static void ask_clock(ngx_http_s3_cache_ask_t *ask);
 static void ask_timer(ngx_event_t *ev);
 static void ask_unqueue(ngx_http_s3_cache_ask_t *ask);
 static void ask_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code);
@@ -37,8 +38,9 @@ const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_asker = {
 
 ngx_int_t
 ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
-    ngx_http_s3_cache_peers_t *peers, ngx_uint_t node)
+    ngx_http_s3_cache_near_t *near)
 {
+    ask->near = near;
     ask->sent = 0;
     ask->known = 0;
     ask->fed = 0;
@@ -46,9 +48,27 @@ ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
     ask->head_got = 0;
     ask->head = NULL;
     ask->stream.link = NULL;
-    ngx_memzero(&ask->timer, sizeof(ngx_event_t));
+    ask->hedge = (ask->on_slow != NULL && near->peers->hedge > 0);
 
-    return ngx_http_s3_cache_near_ask(peers, node, ask);
+    ngx_memzero(&ask->timer, sizeof(ngx_event_t));
+    ask->timer.handler = ask_timer;
+    ask->timer.data = ask;
+    ask->timer.log = ngx_cycle->log;
+
+    return ngx_http_s3_cache_near_ask(near, ask);
+}
+
+
+/* For a link; the handshake has a time of its own. */
+
+void
+ngx_http_s3_cache_ask_wait(ngx_http_s3_cache_ask_t *ask)
+{
+    ask->waiting = 1;
+
+    if (ask->hedge) {
+        ngx_add_timer(&ask->timer, ask->near->peers->hedge);
+    }
 }
 
 
@@ -71,10 +91,29 @@ ngx_http_s3_cache_ask_up(ngx_http_s3_cache_ask_t *ask,
     ngx_http_s3_cache_link_add(link, &ask->stream, end->stream);
     ngx_http_s3_cache_link_ready(&ask->stream);
 
-    ask->timer.handler = ask_timer;
-    ask->timer.data = ask;
-    ask->timer.log = ngx_cycle->log;
-    ngx_add_timer(&ask->timer, ask->patience);
+    ask->heard = link->n_heard;
+    ask->silent = 0;
+    ask->until = ngx_current_msec + ask->patience;
+    ask_clock(ask);
+}
+
+
+/* When must it be looked at again? */
+
+static void
+ask_clock(ngx_http_s3_cache_ask_t *ask)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (ask->until - ngx_current_msec);
+    left = ngx_max(left, 0);
+
+    if (ask->hedge) {
+        left = ngx_min(left,
+                       (ngx_msec_int_t) (ask->near->peers->hedge / 2 + 1));
+    }
+
+    ngx_add_timer(&ask->timer, (ngx_msec_t) left);
 }
 
 
@@ -133,15 +172,53 @@ ask_unqueue(ngx_http_s3_cache_ask_t *ask)
 }
 
 
-/* The node answers pings, but not this. */
+/* Half of the time for a hedge is over, or all of the patience with a node that
+ * answers pings, but not this. */
 
 static void
 ask_timer(ngx_event_t *ev)
 {
     ngx_http_s3_cache_ask_t *ask = ev->data;
 
-    ngx_http_s3_cache_ask_cancel(ask);
-    ask->on_end(ask, NGX_HTTP_S3_CACHE_ASK_AWAY);
+    ngx_http_s3_cache_link_t  *link;
+
+    link = ask->stream.link;
+
+    if (link == NULL) {
+        /* the handshake goes on */
+        ask->hedge = 0;
+        ask->on_slow(ask);
+        return;
+    }
+
+    if ((ngx_msec_int_t) (ask->until - ngx_current_msec) <= 0) {
+        ngx_http_s3_cache_ask_cancel(ask);
+        ask->on_end(ask, NGX_HTTP_S3_CACHE_ASK_AWAY);
+        return;
+    }
+
+    if (!ask->hedge) {
+        ask_clock(ask);
+        return;
+    }
+
+    if (ask->heard != link->n_heard) {
+        /* it lives: who does is not asked twice */
+        ask->heard = link->n_heard;
+        ask->silent = 0;
+
+    } else if (!ask->silent) {
+        ask->silent = 1;
+        ngx_http_s3_cache_link_ping(link);
+
+    } else {
+        ask->hedge = 0;
+        ask_clock(ask);
+        ask->on_slow(ask);
+        return;
+    }
+
+    ask_clock(ask);
 }
 
 
@@ -254,7 +331,7 @@ ask_frame(ngx_http_s3_cache_link_t *link, ngx_http_s3_cache_stream_t *stream,
 
     if (rc == NGX_OK) {
 
-        ngx_add_timer(&ask->timer, ask->patience);
+        ask->until = ngx_current_msec + ask->patience;
 
         if (!ask->fed) {
             ask->fed = 1;
@@ -309,6 +386,7 @@ ask_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta)
     }
 
     ask->known = 1;
+    ask->hedge = 0;
 
     return ask->on_meta(ask, meta, ask->head);
 }

@@ -14,26 +14,37 @@
 
 
 #define PUBLISH_BYTES  (64 * 1024)
-#define NO_NODE        ((ngx_uint_t) -1)
 
 
-/* job->peer */
-struct ngx_http_s3_cache_errand_s {
-    ngx_http_s3_cache_ask_t     ask;           /* first */
+/* What a job asks of nodes: one after the other, two at a time when the first
+ * is silent. The first to answer is the one that is heard. */
+typedef struct {
+    ngx_http_s3_cache_ask_t     asks[2];
+    ngx_http_s3_cache_ask_t    *answers;       /* of these; NULL: none yet */
     ngx_http_s3_cache_job_t    *job;
-    const uint16_t             *owners;
+    ngx_http_s3_cache_near_t   *owners[S3C_RING_OWNERS];
     ngx_uint_t                  nowners;
     ngx_uint_t                  tried;         /* of them, from the first */
+    unsigned                    active:2;      /* which asks are under way */
     unsigned                    again:1;       /* the same one, once more */
-};
+    unsigned                    former:1;      /* this node is the owner */
+} errand_t;
 
-typedef struct ngx_http_s3_cache_errand_s  errand_t;
 
-
+static ngx_int_t peer_object(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, ngx_http_s3_cache_near_t **owners,
+    ngx_uint_t n, ngx_uint_t former);
+static ngx_int_t peer_block(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, uint64_t block,
+    ngx_http_s3_cache_near_t **owners, ngx_uint_t n, ngx_uint_t former);
 static ngx_msec_t errand_patience(ngx_http_s3_cache_ctx_t *ctx);
 static errand_t *errand_create(ngx_http_s3_cache_ctx_t *ctx,
-    const s3c_ram_pin_t *pin, const uint16_t *owners);
+    const s3c_ram_pin_t *pin, ngx_http_s3_cache_near_t **owners,
+    ngx_uint_t nowners, ngx_uint_t former);
+static ngx_int_t errand_ask(errand_t *errand, ngx_uint_t slot);
 static ngx_int_t errand_next(errand_t *errand);
+static void errand_drop(errand_t *errand);
+static void errand_fail(errand_t *errand, uint32_t reason);
 static ngx_int_t errand_on_meta(ngx_http_s3_cache_ask_t *ask,
     const s3c_wire_meta_t *meta, u_char *head);
 static ngx_int_t errand_object(ngx_http_s3_cache_job_t *job,
@@ -43,30 +54,26 @@ static ngx_int_t errand_block(ngx_http_s3_cache_job_t *job,
 static ngx_int_t errand_on_data(ngx_http_s3_cache_ask_t *ask,
     const u_char *data, size_t len);
 static void errand_on_idle(ngx_http_s3_cache_ask_t *ask);
+static void errand_on_slow(ngx_http_s3_cache_ask_t *ask);
 static void errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code);
 
 
-/* Who has this object, or the stripe of it that begins at `off`? NULL: this
- * node, or nobody. */
+/* Where an object lies on the ring, or the stripe of it that begins at `off`.
+ * ERROR: nowhere. */
 
-static const uint16_t *
-peer_owners(ngx_http_s3_cache_ctx_t *ctx, uint64_t off)
+static ngx_int_t
+peer_point(ngx_http_s3_cache_ctx_t *ctx, uint64_t off, uint64_t *where)
 {
     uint64_t                     stripe;
     s3c_hash128_t                point;
-    const uint16_t              *owners;
     ngx_http_s3_cache_peers_t   *peers;
     ngx_http_s3_cache_target_t  *target;
 
     peers = ctx->zone->peers;
 
-    if (peers == NULL || ctx->served || s3c_ring_owners(peers->ring) == 0) {
-        return NULL;
-    }
-
     target = ngx_http_s3_cache_target(ctx);
     if (target == NULL) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     point = s3c_hash128(peers->point_secret, target->ident.bytes,
@@ -78,9 +85,51 @@ peer_owners(ngx_http_s3_cache_ctx_t *ctx, uint64_t off)
         point = s3c_hash128(peers->point_secret, &point, sizeof(point));
     }
 
-    owners = s3c_ring_find(peers->ring, point.lo);
+    *where = point.lo;
 
-    return owners[0] == peers->self ? NULL : owners;
+    return NGX_OK;
+}
+
+
+/* Who has it? 0: this node, or nobody. */
+
+static ngx_uint_t
+peer_owners(ngx_http_s3_cache_ctx_t *ctx, uint64_t off,
+    ngx_http_s3_cache_near_t **owners)
+{
+    uint64_t    point;
+    ngx_uint_t  n;
+
+    if (ctx->zone->peers == NULL || ctx->served
+        || peer_point(ctx, off, &point) != NGX_OK)
+    {
+        return 0;
+    }
+
+    n = ngx_http_s3_cache_view_owners(ctx->zone->peers, point, owners);
+
+    return (n > 0 && owners[0] != NULL) ? n : 0;
+}
+
+
+/* Who had it? 0: nobody that would know more than the origin. */
+
+static ngx_uint_t
+peer_former(ngx_http_s3_cache_ctx_t *ctx, uint64_t off,
+    ngx_http_s3_cache_near_t **owner)
+{
+    uint64_t  point;
+
+    if (ctx->zone->peers == NULL || ctx->kept
+        || ngx_http_s3_cache_wants_truth(ctx)
+        || peer_point(ctx, off, &point) != NGX_OK)
+    {
+        return 0;
+    }
+
+    *owner = ngx_http_s3_cache_view_former(ctx->zone->peers, point);
+
+    return *owner != NULL;
 }
 
 
@@ -88,25 +137,48 @@ ngx_int_t
 ngx_http_s3_cache_peer_object(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin)
 {
+    ngx_uint_t                 n;
+    ngx_http_s3_cache_near_t  *owners[S3C_RING_OWNERS];
+
+    n = peer_owners(ctx, 0, owners);
+
+    return n ? peer_object(ctx, pin, owners, n, 0) : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_former_object(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin)
+{
+    ngx_uint_t                 n;
+    ngx_http_s3_cache_near_t  *owner;
+
+    n = peer_former(ctx, 0, &owner);
+
+    return n ? peer_object(ctx, pin, &owner, n, 1) : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+peer_object(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
+    ngx_http_s3_cache_near_t **owners, ngx_uint_t n, ngx_uint_t former)
+{
     errand_t                 *errand;
-    const uint16_t           *owners;
     s3c_wire_ask_t           *ask;
     ngx_http_s3_cache_job_t  *job;
 
-    owners = peer_owners(ctx, 0);
-    if (owners == NULL) {
-        return NGX_DECLINED;
-    }
-
-    errand = errand_create(ctx, pin, owners);
+    errand = errand_create(ctx, pin, owners, n, former);
     if (errand == NULL) {
         return NGX_ERROR;
     }
 
     job = errand->job;
-    ask = &errand->ask.ask;
+    ask = &errand->asks[0].ask;
     ask->what = ctx->head ? S3C_WIRE_HEAD : S3C_WIRE_OBJECT;
-    ask->flags = ngx_http_s3_cache_wants_truth(ctx) ? S3C_WIRE_TRUTH : 0;
+
+    if (ngx_http_s3_cache_wants_truth(ctx)) {
+        ask->flags |= S3C_WIRE_TRUTH;
+    }
 
     job->bodyless = ctx->head;
 
@@ -145,17 +217,38 @@ ngx_int_t
 ngx_http_s3_cache_peer_block(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin, uint64_t block)
 {
+    ngx_uint_t                 n;
+    ngx_http_s3_cache_near_t  *owners[S3C_RING_OWNERS];
+
+    n = peer_owners(ctx, block * ctx->conf->block_size, owners);
+
+    return n ? peer_block(ctx, pin, block, owners, n, 0) : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_former_block(ngx_http_s3_cache_ctx_t *ctx,
+    const s3c_ram_pin_t *pin, uint64_t block)
+{
+    ngx_uint_t                 n;
+    ngx_http_s3_cache_near_t  *owner;
+
+    n = peer_former(ctx, block * ctx->conf->block_size, &owner);
+
+    return n ? peer_block(ctx, pin, block, &owner, n, 1) : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+peer_block(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
+    uint64_t block, ngx_http_s3_cache_near_t **owners, ngx_uint_t n,
+    ngx_uint_t former)
+{
     errand_t                 *errand;
-    const uint16_t           *owners;
     s3c_wire_ask_t           *ask;
     ngx_http_s3_cache_job_t  *job;
 
-    owners = peer_owners(ctx, block * ctx->conf->block_size);
-    if (owners == NULL) {
-        return NGX_DECLINED;
-    }
-
-    errand = errand_create(ctx, pin, owners);
+    errand = errand_create(ctx, pin, owners, n, former);
     if (errand == NULL) {
         return NGX_ERROR;
     }
@@ -163,12 +256,11 @@ ngx_http_s3_cache_peer_block(ngx_http_s3_cache_ctx_t *ctx,
     job = errand->job;
 
     if (ngx_http_s3_cache_job_block(job, ctx, block) != NGX_OK) {
-        ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
-        ngx_http_s3_cache_job_destroy(job);
+        errand_fail(errand, NGX_HTTP_S3_CACHE_FILL_ROOM);
         return NGX_ERROR;
     }
 
-    ask = &errand->ask.ask;
+    ask = &errand->asks[0].ask;
     ask->what = S3C_WIRE_BLOCK;
     ask->block = block;
     ask->generation = ctx->view.generation;
@@ -199,10 +291,13 @@ errand_patience(ngx_http_s3_cache_ctx_t *ctx)
 
 static errand_t *
 errand_create(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
-    const uint16_t *owners)
+    ngx_http_s3_cache_near_t **owners, ngx_uint_t nowners, ngx_uint_t former)
 {
+    u_char                      *version;
     errand_t                    *errand;
+    s3c_wire_ask_t              *ask;
     ngx_http_s3_cache_job_t     *job;
+    ngx_http_s3_cache_ask_t     *first;
     ngx_http_s3_cache_target_t  *target;
 
     job = ngx_http_s3_cache_job_create(ctx, pin);
@@ -211,85 +306,109 @@ errand_create(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
     }
 
     target = ngx_http_s3_cache_target(ctx);
+    version = NULL;
     errand = ngx_pcalloc(job->pool, sizeof(errand_t));
 
-    if (errand == NULL || target == NULL) {
+    if (target != NULL && target->op.version_id.len > 0) {
+        version = ngx_pnalloc(job->pool, target->op.version_id.len);
+    }
+
+    if (errand == NULL || target == NULL
+        || (target->op.version_id.len > 0 && version == NULL))
+    {
         ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
         ngx_http_s3_cache_job_destroy(job);
         return NULL;
     }
 
     job->errand = errand;
-    job->keep = 0;
+
+    /* what is another node's is not kept here */
+    job->keep = former;
 
     errand->job = job;
-    errand->owners = owners;
-    errand->nowners = s3c_ring_owners(ctx->zone->peers->ring);
+    errand->former = former;
+    errand->nowners = nowners;
+    ngx_memcpy(errand->owners, owners, nowners * sizeof(void *));
 
-    errand->ask.pool = job->pool;
-    errand->ask.patience = errand_patience(ctx);
-    errand->ask.data = errand;
-    errand->ask.on_meta = errand_on_meta;
-    errand->ask.on_data = errand_on_data;
-    errand->ask.on_idle = errand_on_idle;
-    errand->ask.on_end = errand_on_end;
+    first = &errand->asks[0];
+    first->pool = job->pool;
+    first->patience = errand_patience(ctx);
+    first->data = errand;
+    first->on_meta = errand_on_meta;
+    first->on_data = errand_on_data;
+    first->on_idle = errand_on_idle;
+    first->on_end = errand_on_end;
+    first->on_slow = errand_on_slow;
 
-    errand->ask.ask.location = job->conf->location;
-    errand->ask.ask.window = ngx_max(job->conf->block_size,
-                                     NGX_HTTP_S3_CACHE_ERROR_BODY_MAX);
+    ask = &first->ask;
+    ask->location = job->conf->location;
+    ask->flags = former ? S3C_WIRE_KEPT : 0;
+    ask->window = ngx_max(job->conf->block_size,
+                          NGX_HTTP_S3_CACHE_ERROR_BODY_MAX);
 
     /* job->path is "/bucket/key" */
-    errand->ask.ask.bucket = s3c_slice(job->path.data + 1,
-                                       target->addr.bucket.len);
-    errand->ask.ask.key = s3c_slice(job->path.data + 2
-                                    + target->addr.bucket.len,
-                                    target->addr.key.len);
+    ask->bucket = s3c_slice(job->path.data + 1, target->addr.bucket.len);
+    ask->key = s3c_slice(job->path.data + 2 + target->addr.bucket.len,
+                         target->addr.key.len);
 
-    if (target->op.version_id.len > 0) {
-        errand->ask.ask.version_id.data =
-            ngx_pnalloc(job->pool, target->op.version_id.len);
-
-        if (errand->ask.ask.version_id.data == NULL) {
-            ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
-            ngx_http_s3_cache_job_destroy(job);
-            return NULL;
-        }
-
-        ngx_memcpy((u_char *) errand->ask.ask.version_id.data,
-                   target->op.version_id.data, target->op.version_id.len);
-        errand->ask.ask.version_id.len = target->op.version_id.len;
+    if (version != NULL) {
+        ngx_memcpy(version, target->op.version_id.data,
+                   target->op.version_id.len);
+        ask->version_id = s3c_slice(version, target->op.version_id.len);
     }
 
     return errand;
 }
 
 
-/* The next owner that can be asked, else the origin. */
+/* The next owner that can be asked. DECLINED: there is none, or it is this
+ * node's turn. */
 
 static ngx_int_t
-errand_next(errand_t *errand)
+errand_ask(errand_t *errand, ngx_uint_t slot)
 {
-    ngx_uint_t                  node;
-    ngx_http_s3_cache_job_t    *job;
-    ngx_http_s3_cache_peers_t  *peers;
+    ngx_http_s3_cache_job_t   *job;
+    ngx_http_s3_cache_near_t  *near;
 
     job = errand->job;
-    peers = job->zone->peers;
 
     while (errand->tried < errand->nowners) {
-        node = errand->owners[errand->tried++];
+        near = errand->owners[errand->tried];
 
-        if (node == peers->self) {
-            /* all before it are away: it is ours now */
+        if (near == NULL) {
             break;
         }
 
-        if (ngx_http_s3_cache_ask_start(&errand->ask, peers, node) == NGX_OK) {
-            s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_ASKED, 1);
+        errand->tried++;
+
+        if (ngx_http_s3_cache_ask_start(&errand->asks[slot], near) == NGX_OK)
+        {
+            errand->active |= 1 << slot;
+
+            s3c_stats_add(&job->zone->stats,
+                          errand->former ? S3C_STAT_PEER_FORMER
+                                         : S3C_STAT_PEER_ASKED, 1);
             return NGX_OK;
         }
     }
 
+    return NGX_DECLINED;
+}
+
+
+/* The next owner, else the origin. */
+
+static ngx_int_t
+errand_next(errand_t *errand)
+{
+    ngx_http_s3_cache_job_t  *job;
+
+    if (errand_ask(errand, 0) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    job = errand->job;
     job->errand = NULL;
     job->keep = 1;
 
@@ -297,7 +416,67 @@ errand_next(errand_t *errand)
 }
 
 
+/* Nobody hears what is still under way. */
+
+static void
+errand_drop(errand_t *errand)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < 2; i++) {
+        if (errand->active & (1 << i)) {
+            ngx_http_s3_cache_ask_cancel(&errand->asks[i]);
+        }
+    }
+
+    errand->active = 0;
+}
+
+
+static void
+errand_fail(errand_t *errand, uint32_t reason)
+{
+    errand_drop(errand);
+
+    if (!errand->job->settled) {
+        ngx_http_s3_cache_job_fail(errand->job, reason);
+    }
+
+    ngx_http_s3_cache_job_destroy(errand->job);
+}
+
+
 /* --- the answer ------------------------------------------------------------- */
+
+/* Nothing is heard of it: the next one is asked, too. */
+
+static void
+errand_on_slow(ngx_http_s3_cache_ask_t *ask)
+{
+    errand_t *errand = ask->data;
+
+    ngx_uint_t  other;
+
+    other = (ask == &errand->asks[0]);
+    s3c_stats_add(&errand->job->zone->stats, S3C_STAT_PEER_HEDGED, 1);
+
+    if (!(errand->active & (1 << other))) {
+
+        errand->asks[other] = *ask;
+        ngx_memzero(&errand->asks[other].stream,
+                    sizeof(ngx_http_s3_cache_stream_t));
+
+        if (errand_ask(errand, other) == NGX_OK) {
+            return;
+        }
+    }
+
+    /* all are silent: this node is the next, or the origin */
+
+    errand_drop(errand);
+    (void) errand_next(errand);
+}
+
 
 static ngx_int_t
 errand_on_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta,
@@ -306,31 +485,44 @@ errand_on_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta,
     errand_t *errand = ask->data;
 
     ngx_int_t                 rc;
+    ngx_uint_t                other;
     ngx_http_s3_cache_job_t  *job;
 
     job = errand->job;
+    other = (ask == &errand->asks[0]);
 
     rc = job->part ? errand_block(job, meta) : errand_object(job, meta, head);
 
     if (rc == NGX_OK) {
+        errand->answers = ask;
+
+        if (errand->former) {
+            s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_FORMER_HIT, 1);
+        }
+
+        if (errand->active & (1 << other)) {
+            ngx_http_s3_cache_ask_cancel(&errand->asks[other]);
+            errand->active &= ~(1 << other);
+        }
+
         return NGX_OK;
     }
-
-    ngx_http_s3_cache_ask_cancel(ask);
 
     if (rc == NGX_DECLINED) {
         /* not what was asked: perhaps the next one knows better */
         s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_LIES, 1);
 
-        if (errand_next(errand) == NGX_OK) {
-            return NGX_ERROR;
+        ngx_http_s3_cache_ask_cancel(ask);
+        errand->active &= ~(1 << !other);
+
+        if (errand->active == 0) {
+            (void) errand_next(errand);
         }
 
         return NGX_ERROR;
     }
 
-    ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
-    ngx_http_s3_cache_job_destroy(job);
+    errand_fail(errand, NGX_HTTP_S3_CACHE_FILL_ROOM);
 
     return NGX_ERROR;
 }
@@ -380,7 +572,11 @@ errand_object(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta,
 
     now = ngx_http_s3_cache_now();
 
-    rec->flags &= ~(S3C_RECORD_STORED | S3C_RECORD_APART);
+    rec->flags &= ~(S3C_RECORD_STORED | S3C_RECORD_APART | S3C_RECORD_FOUND);
+
+    if (meta->flags) {
+        rec->flags |= S3C_RECORD_FOUND;
+    }
 
     if (job->head) {
         rec->flags &= ~S3C_RECORD_INLINE;
@@ -494,9 +690,7 @@ errand_on_data(ngx_http_s3_cache_ask_t *ask, const u_char *data, size_t len)
 
     if (len > job->size - job->off || job->settled) {
         /* more than it said */
-        ngx_http_s3_cache_ask_cancel(ask);
-        ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_BROKEN);
-        ngx_http_s3_cache_job_destroy(job);
+        errand_fail(errand, NGX_HTTP_S3_CACHE_FILL_BROKEN);
         return NGX_ERROR;
     }
 
@@ -508,9 +702,7 @@ errand_on_data(ngx_http_s3_cache_ask_t *ask, const u_char *data, size_t len)
         if (s3c_ram_span(job->zone->ram, &job->pin, job->off,
                          job->size - job->off, &iov, &n) == 0)
         {
-            ngx_http_s3_cache_ask_cancel(ask);
-            ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
-            ngx_http_s3_cache_job_destroy(job);
+            errand_fail(errand, NGX_HTTP_S3_CACHE_FILL_ROOM);
             return NGX_ERROR;
         }
 
@@ -556,20 +748,32 @@ errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
     errand_t *errand = ask->data;
 
     uint32_t                  reason;
+    ngx_uint_t                lost;
     ngx_http_s3_cache_job_t  *job;
 
     job = errand->job;
+    errand->active &= ~(ask == &errand->asks[0] ? 1 : 2);
 
     if (job->settled) {
+        errand_drop(errand);
         ngx_http_s3_cache_job_destroy(job);
         return;
     }
 
-    if (job->size == 0
-        && (code == NGX_HTTP_S3_CACHE_ASK_AWAY
-            || code == NGX_HTTP_S3_CACHE_ASK_LOST))
-    {
+    lost = (code == NGX_HTTP_S3_CACHE_ASK_AWAY
+            || code == NGX_HTTP_S3_CACHE_ASK_LOST);
+
+    if (lost) {
+        s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_FAILED, 1);
+    }
+
+    if (errand->answers == NULL && (lost || errand->former)) {
+
         /* nothing has come: nobody has noticed */
+
+        if (errand->active) {
+            return;
+        }
 
         if (code == NGX_HTTP_S3_CACHE_ASK_LOST && !errand->again) {
             /* a worker of it has ended, perhaps; another is there */
@@ -577,10 +781,11 @@ errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
             errand->tried--;
         }
 
-        s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_FAILED, 1);
         (void) errand_next(errand);
         return;
     }
+
+    errand_drop(errand);
 
     switch (code) {
 

@@ -36,8 +36,11 @@ struct serve_s {
     serve_state_e               state;
     uint8_t                     what;          /* s3c_wire_what_t */
     uint16_t                    code;
+    uint32_t                    flags;         /* of META */
     uint32_t                    window;
     uint32_t                    head_off;      /* of META, sent so far */
+    uint64_t                    age_ms;        /* in META, the same in all */
+    uint64_t                    left_ms;       /* of its parts */
     uint64_t                    first;
     uint64_t                    bytes;         /* 0: no body */
 };
@@ -59,6 +62,7 @@ static void serve_copy(u_char **p, s3c_slice_t *slice);
 static void serve_end(serve_t *s, ngx_uint_t code);
 static void serve_free(serve_t *s);
 static ngx_uint_t serve_again(serve_t *s, uint32_t reason);
+static uint32_t serve_had(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t serve_wait(serve_t *s);
 static ngx_int_t serve_meta(serve_t *s, s3c_writer_t *w);
 static ngx_int_t serve_body(serve_t *s, s3c_writer_t *w);
@@ -246,6 +250,7 @@ serve_begin(ngx_http_s3_cache_link_t *link, uint32_t id,
     ctx->conf = ngx_http_s3_cache_peer_location(end->peers, ask->location);
     ctx->served = 1;
     ctx->truth = (ask->flags & S3C_WIRE_TRUTH) ? 1 : 0;
+    ctx->kept = (ask->flags & S3C_WIRE_KEPT) ? 1 : 0;
     ctx->head = (ask->what == S3C_WIRE_HEAD);
 
     if (ctx->conf == NULL || ctx->zone->ram == NULL || ctx->zone->apart) {
@@ -495,7 +500,7 @@ serve_reply(ngx_http_s3_cache_ctx_t *ctx)
             s->first = 0;
             s->bytes = total;
 
-        } else if (s->first < total
+        } else if (s->first < total && !ctx->kept
                    && !(ctx->view.flags & S3C_RECORD_NOBODY))
         {
             s->bytes = ngx_min(ctx->conf->block_size, total - s->first);
@@ -511,9 +516,21 @@ serve_reply(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     s->state = SERVE_META;
+    s->flags = serve_had(ctx);
     ngx_http_s3_cache_link_ready(&s->stream);
 
     return NGX_DONE;
+}
+
+
+/* Was it here, and where? */
+
+static uint32_t
+serve_had(ngx_http_s3_cache_ctx_t *ctx)
+{
+    return ctx->led || ctx->revalidated ? 0
+           : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH ? S3C_WIRE_FLASH
+           : ctx->followed ? 0 : S3C_WIRE_RAM;
 }
 
 
@@ -629,6 +646,7 @@ serve_meta(serve_t *s, s3c_writer_t *w)
     f.stream = (uint32_t) s->stream.node.key;
     f.meta.first = s->first;
     f.meta.bytes = s->bytes;
+    f.meta.flags = s->flags;
 
     if (s->what == S3C_WIRE_BLOCK) {
         rc = serve_wait(s);
@@ -637,6 +655,8 @@ serve_meta(serve_t *s, s3c_writer_t *w)
             return rc;
         }
 
+        f.meta.flags = serve_had(ctx);
+
     } else {
         now = ngx_http_s3_cache_now();
         validated = atomic_load_explicit(&ctx->view.rec->validated_ms,
@@ -644,9 +664,14 @@ serve_meta(serve_t *s, s3c_writer_t *w)
         expires = atomic_load_explicit(&ctx->view.rec->expires_ms,
                                        memory_order_relaxed);
 
-        f.meta.age_ms = now - ngx_min(now, validated);
-        f.meta.left_ms = (expires == UINT64_MAX) ? UINT64_MAX
+        if (s->head_off == 0) {
+            s->age_ms = now - ngx_min(now, validated);
+            s->left_ms = (expires == UINT64_MAX) ? UINT64_MAX
                          : expires - ngx_min(now, expires);
+        }
+
+        f.meta.age_ms = s->age_ms;
+        f.meta.left_ms = s->left_ms;
 
         f.meta.head_bytes = ctx->view.head_bytes;
         f.meta.head_off = s->head_off;

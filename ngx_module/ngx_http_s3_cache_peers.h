@@ -52,6 +52,11 @@ struct ngx_http_s3_cache_peers_s {
     ngx_msec_t                  timeout;       /* without a byte */
     ngx_msec_t                  retry;         /* a node that failed is left
                                                   alone for so long */
+    ngx_msec_t                  hedge;         /* of silence, then the next
+                                                  owner is asked as well; 0:
+                                                  it is not */
+    ngx_msec_t                  handover;      /* so long a new owner asks the
+                                                  former one before the origin */
     ngx_uint_t                  links;         /* to a node, of a worker; at
                                                   most */
 
@@ -64,7 +69,7 @@ struct ngx_http_s3_cache_peers_s {
                                                   right; the name is left */
 
     ngx_array_t                 locations;     /* loc_conf *, of this zone */
-    struct ngx_http_s3_cache_near_s  *near;    /* of this worker, by node */
+    struct ngx_http_s3_cache_view_s  *view;    /* of this worker */
 
     /* Members by Redis: `nodes` has this one alone, and its address may be a
      * port alone. NULL: the nodes above are all there ever are. */

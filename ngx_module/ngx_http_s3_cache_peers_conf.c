@@ -34,6 +34,8 @@ static char *ngx_http_s3_cache_peers_complete(ngx_conf_t *cf,
     ngx_http_s3_cache_peers_t *peers);
 
 
+static char  ngx_http_s3_cache_peers_zero;    /* 0 is a time, too */
+
 static ngx_command_t  ngx_http_s3_cache_peers_params[] = {
 
     { ngx_string("node"),
@@ -84,6 +86,20 @@ static ngx_command_t  ngx_http_s3_cache_peers_params[] = {
       0,
       param(retry),
       NULL },
+
+    { ngx_string("hedge"),
+      NGX_CONF_TAKE1,
+      ngx_http_s3_cache_peers_time,
+      0,
+      param(hedge),
+      &ngx_http_s3_cache_peers_zero },
+
+    { ngx_string("handover"),
+      NGX_CONF_TAKE1,
+      ngx_http_s3_cache_peers_time,
+      0,
+      param(handover),
+      &ngx_http_s3_cache_peers_zero },
 
     { ngx_string("links"),
       NGX_CONF_TAKE1,
@@ -213,6 +229,8 @@ ngx_http_s3_cache_peers_get(ngx_conf_t *cf, ngx_str_t *zone)
     peers->connect_timeout = NGX_CONF_UNSET_MSEC;
     peers->timeout = NGX_CONF_UNSET_MSEC;
     peers->retry = NGX_CONF_UNSET_MSEC;
+    peers->hedge = NGX_CONF_UNSET_MSEC;
+    peers->handover = NGX_CONF_UNSET_MSEC;
     peers->links = NGX_CONF_UNSET_UINT;
     peers->ssl_enable = NGX_CONF_UNSET;
 
@@ -295,7 +313,7 @@ ngx_http_s3_cache_peers_param(ngx_conf_t *cf, ngx_command_t *dummy,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown parameter \"%V\" of s3_cache_peers: it knows "
                        "node, self, secret, stripe, connect_timeout, timeout, "
-                       "retry, links, ssl, ssl_certificate, "
+                       "retry, hedge, handover, links, ssl, ssl_certificate, "
                        "ssl_certificate_key, ssl_trusted_certificate and "
                        "include", &value[0]);
 
@@ -440,7 +458,7 @@ ngx_http_s3_cache_peers_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     ms = ngx_parse_time(&value[1], 0);
 
-    if (ms == NGX_ERROR || ms == 0 || ms > TIME_MAX) {
+    if (ms == NGX_ERROR || (ms == 0 && cmd->post == NULL) || ms > TIME_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid \"%V %V\" of s3_cache_peers: a time from "
                            "1ms to 1h is needed", &cmd->name, &value[1]);
@@ -536,6 +554,8 @@ ngx_http_s3_cache_peers_complete(ngx_conf_t *cf,
     ngx_conf_init_msec_value(peers->connect_timeout, 500);
     ngx_conf_init_msec_value(peers->timeout, 2000);
     ngx_conf_init_msec_value(peers->retry, 5000);
+    ngx_conf_init_msec_value(peers->hedge, 300);
+    ngx_conf_init_msec_value(peers->handover, 120000);
     ngx_conf_init_uint_value(peers->links, 4);
 
     return NGX_CONF_OK;

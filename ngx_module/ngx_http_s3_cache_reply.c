@@ -51,6 +51,8 @@ ngx_http_s3_cache_reply(ngx_http_s3_cache_ctx_t *ctx)
     s3c_plan_reply(&ctx->ask, &ctx->view, &ctx->reply);
 
     ctx->result = ctx->stale ? NGX_HTTP_S3_CACHE_STALE
+                  : (ctx->peered && (ctx->view.flags & S3C_RECORD_FOUND))
+                    ? NGX_HTTP_S3_CACHE_HIT
                   : ctx->led ? NGX_HTTP_S3_CACHE_MISS
                   : (ctx->followed && !(ctx->view.flags & S3C_RECORD_STORED))
                     ? NGX_HTTP_S3_CACHE_SHARED

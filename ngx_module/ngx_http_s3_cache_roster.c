@@ -78,6 +78,7 @@ ngx_http_s3_cache_roster_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    peers->shared->born = ngx_current_msec;
     pool->data = peers->shared;
 
     return NGX_OK;
@@ -139,6 +140,13 @@ ngx_http_s3_cache_roster_read(ngx_http_s3_cache_peers_t *peers, u_char *buf,
     ngx_shmtx_unlock(&pool->mutex);
 
     return len;
+}
+
+
+ngx_uint_t
+ngx_http_s3_cache_roster_fresh(ngx_http_s3_cache_peers_t *peers)
+{
+    return ngx_current_msec - peers->shared->born < peers->handover;
 }
 
 

@@ -23,6 +23,7 @@ typedef struct ngx_http_s3_cache_roster_sh_s {
     ngx_atomic_t                version;       /* of the text; 0: none yet */
     ngx_atomic_t                epoch;
     ngx_atomic_t                draining;      /* the operator's wish */
+    ngx_msec_t                  born;          /* when this was made */
     size_t                      len;
     u_char                      text[NGX_HTTP_S3_CACHE_ROSTER_BYTES];
 } ngx_http_s3_cache_roster_sh_t;
@@ -39,6 +40,9 @@ ngx_int_t ngx_http_s3_cache_roster_publish(ngx_http_s3_cache_peers_t *peers,
 /* A copy into `buf` of NGX_HTTP_S3_CACHE_ROSTER_BYTES; its length. */
 size_t ngx_http_s3_cache_roster_read(ngx_http_s3_cache_peers_t *peers,
     u_char *buf, ngx_atomic_uint_t *version, uint64_t *epoch);
+
+/* This node has not been here for longer than a handover. */
+ngx_uint_t ngx_http_s3_cache_roster_fresh(ngx_http_s3_cache_peers_t *peers);
 
 /* What this node has to say of itself now: JOINING until its zone serves,
  * LEAVING when it is drained. */

@@ -56,7 +56,7 @@ ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    if (ngx_http_s3_cache_near_init_worker(cycle, mcf) != NGX_OK) {
+    if (ngx_http_s3_cache_view_init_worker(cycle, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -181,7 +181,7 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
 
     ngx_http_s3_cache_ring_exit(cycle);
     ngx_http_s3_cache_flash_exit();
-    ngx_http_s3_cache_near_exit_worker(mcf);
+    ngx_http_s3_cache_view_exit_worker(mcf);
     ngx_http_s3_cache_serve_exit();
     ngx_http_s3_cache_origin_exit_worker(cycle);
 

@@ -114,8 +114,10 @@ typedef struct {                         /* then a part of the head */
     uint64_t  bytes;
     uint32_t  head_bytes;
     uint32_t  head_off;
+    uint32_t  flags;
+    uint32_t  zero;
 } s3c_wire_meta_rec_t;
-static_assert(sizeof(s3c_wire_meta_rec_t) == 40, "META");
+static_assert(sizeof(s3c_wire_meta_rec_t) == 48, "META");
 
 #define S3C_WIRE_CLIENT_MAX                                                   \
     (sizeof(s3c_wire_client_rec_t) + 2 * S3C_WIRE_NAME_MAX + S3C_WIRE_MAC_BYTES)
@@ -249,8 +251,14 @@ typedef enum {
     S3C_WIRE_WHATS
 } s3c_wire_what_t;
 
-#define S3C_WIRE_TRUTH  1u /* ask.flags: only what was validated after the ASK
-                              came will do */
+/* ask.flags */
+#define S3C_WIRE_TRUTH  1u /* only what was validated after the ASK came will
+                              do */
+#define S3C_WIRE_KEPT   2u /* only what the server has: no fetch for it */
+
+/* meta.flags: where the server had it; none: it had to be fetched */
+#define S3C_WIRE_RAM    1u
+#define S3C_WIRE_FLASH  2u
 
 typedef struct {
     uint64_t     location;         /* hash of the settings both ends share */
@@ -276,6 +284,7 @@ typedef struct {
     uint64_t     bytes;            /* .. the body bytes that will follow */
     uint32_t     head_bytes;       /* of all parts, 0: none */
     uint32_t     head_off;         /* of this part */
+    uint32_t     flags;
     s3c_slice_t  head_part;        /* opaque here; empty only without a head */
 } s3c_wire_meta_t;
 

@@ -47,7 +47,7 @@ static bool
 ask_ok(const s3c_wire_ask_t *ask)
 {
     if (ask->what == 0 || ask->what >= S3C_WIRE_WHATS
-        || (ask->flags & ~S3C_WIRE_TRUTH) != 0
+        || (ask->flags & ~(S3C_WIRE_TRUTH | S3C_WIRE_KEPT)) != 0
         || ask->etag.len > S3C_WIRE_ETAG_MAX
         || ask->bucket.len < 1 || ask->bucket.len > S3C_WIRE_BUCKET_MAX
         || ask->key.len < 1 || ask->key.len > S3C_WIRE_KEY_MAX
@@ -69,7 +69,8 @@ ask_ok(const s3c_wire_ask_t *ask)
 static bool
 meta_ok(const s3c_wire_meta_t *m)
 {
-    return m->bytes <= UINT64_MAX - m->first
+    return (m->flags & ~(S3C_WIRE_RAM | S3C_WIRE_FLASH)) == 0
+           && m->bytes <= UINT64_MAX - m->first
            && m->head_bytes <= S3C_WIRE_HEAD_MAX
            && m->head_off <= m->head_bytes
            && m->head_part.len <= m->head_bytes - m->head_off
@@ -107,7 +108,7 @@ meta_write(s3c_writer_t *w, const s3c_wire_meta_t *m)
     s3c_wire_meta_rec_t  rec = {
         .age_ms = m->age_ms, .left_ms = m->left_ms, .first = m->first,
         .bytes = m->bytes, .head_bytes = m->head_bytes,
-        .head_off = m->head_off
+        .head_off = m->head_off, .flags = m->flags
     };
 
     s3c_write_bytes(w, &rec, sizeof(rec));
@@ -266,10 +267,10 @@ meta_parse(s3c_slice_t in, s3c_wire_meta_t *m)
     *m = (s3c_wire_meta_t) {
         .age_ms = rec.age_ms, .left_ms = rec.left_ms, .first = rec.first,
         .bytes = rec.bytes, .head_bytes = rec.head_bytes,
-        .head_off = rec.head_off, .head_part = in
+        .head_off = rec.head_off, .flags = rec.flags, .head_part = in
     };
 
-    return meta_ok(m) ? S3C_OK : S3C_INVALID;
+    return meta_ok(m) && rec.zero == 0 ? S3C_OK : S3C_INVALID;
 }
 
 
@@ -352,5 +353,6 @@ s3c_wire_meta_follows(const s3c_wire_meta_t *first, uint32_t got,
            && next->left_ms == first->left_ms
            && next->first == first->first
            && next->bytes == first->bytes
+           && next->flags == first->flags
            && next->head_bytes == first->head_bytes ? S3C_OK : S3C_INVALID;
 }

@@ -29,6 +29,7 @@ enum {
     S3C_RECORD_NOBODY = 8,     /* ERROR learnt by HEAD: no document */
     S3C_RECORD_SUMS   = 16,    /* x-amz-checksum-* among the headers */
     S3C_RECORD_STORED = 32,    /* came from flash: as old as its times say */
+    S3C_RECORD_FOUND  = 256,   /* the node that it came from had it */
     S3C_RECORD_APART  = 64     /* was INLINE: its body is on flash, behind the
                                   record's head, and comes as block 0 */
 };

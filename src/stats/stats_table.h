@@ -82,6 +82,12 @@
       "peers.failures.away", "Questions to nodes that were not answered")      \
     X(PEER_LIES, "s3_cache_peer_failures_total{kind=\"wrong\"}",               \
       "peers.failures.wrong", "")                                              \
+    X(PEER_HEDGED, "s3_cache_peer_hedges_total", "peers.hedges",               \
+      "Times that an owner was silent and another or the origin was asked")    \
+    X(PEER_FORMER, "s3_cache_peer_former_asks_total", "peers.former_asks",     \
+      "Questions to the node that owned it before this one did")               \
+    X(PEER_FORMER_HIT, "s3_cache_peer_former_hits_total",                      \
+      "peers.former_hits", "Of those, answered with what it still had")        \
     X(PEER_BYTES, "s3_cache_peer_received_bytes_total",                        \
       "peers.received_bytes", "Body bytes received from other nodes")          \
     X(PEER_SERVED, "s3_cache_peer_served_total",                               \

@@ -20,8 +20,8 @@ OBJECT, HEAD, BLOCK = 1, 2, 3
 HEADER = 'X-S3-Cache-Hello'
 _FRAME = struct.Struct('<IBBHII')
 _ASK = struct.Struct('<QQQQqIBBHHHHH')
-_META = struct.Struct('<QQQQII')
-assert (_FRAME.size, _ASK.size, _META.size) == (16, 56, 40)
+_META = struct.Struct('<QQQQIIII')
+assert (_FRAME.size, _ASK.size, _META.size) == (16, 56, 48)
 
 
 def _mac(label, data, secret=SECRET):
@@ -61,7 +61,8 @@ def meta(stream, head=b'', first=0, size=0, head_bytes=None, head_off=0,
          age=0, left=60_000):
     return frame(META, stream, _META.pack(
         age, left, first, size,
-        len(head) if head_bytes is None else head_bytes, head_off) + head)
+        len(head) if head_bytes is None else head_bytes, head_off, 0, 0)
+        + head)
 
 
 def frames(payload):
@@ -86,7 +87,8 @@ def parse_ask(body):
 
 
 def parse_meta(body):
-    names = ('age', 'left', 'first', 'size', 'head_bytes', 'head_off')
+    names = ('age', 'left', 'first', 'size', 'head_bytes', 'head_off',
+             'flags')
     return dict(zip(names, _META.unpack_from(body)), head=body[_META.size:])
 
 

@@ -2,6 +2,10 @@
 """What the test_peers_*.py files share: a ring before an origin, the node that
 owns an object, and what S3 would answer."""
 
+import contextlib
+import os
+import signal
+
 import pytest
 
 import raw_http
@@ -90,3 +94,16 @@ def asked_twice(origin):
 
 def blocks(size):
     return max(1, -(-size // BLOCK))
+
+
+@contextlib.contextmanager
+def stopped(node):
+    """Its workers stand still."""
+    pids = node.worker_pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)

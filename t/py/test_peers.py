@@ -8,7 +8,9 @@ import pytest
 
 from flash_reads import Objects
 from lib import tls
-from peer_reads import make_cluster    # noqa: F401 (a fixture)
+from peer_reads import make_cluster, stopped
+
+__all__ = ['make_cluster']
 
 
 def test_any_node_answers_for_all(origin, make_cluster):
@@ -47,6 +49,38 @@ def test_a_dead_node_costs_nobody_an_answer(origin, make_cluster):
         mine.fetch(cluster.nodes[0])
         more.fetch(cluster.nodes[2])
     cluster.nodes[1].start()
+    mine.fetch(cluster.nodes[1])
+
+
+def test_what_the_owner_has_is_a_hit(origin, make_cluster):
+    cluster = make_cluster(origin)
+    for size in (5_000, 0):
+        key = cluster.key_of(0)
+        origin.put('bkt', key, b'x' * size)
+        for node, seen in ((cluster.nodes[1], 'MISS'),
+                           (cluster.nodes[2], 'HIT'),
+                           (cluster.nodes[2], 'HIT')):
+            answer = node.request(target=f'/bkt/{key}')
+            assert (answer.status, len(answer.body)) == (200, size)
+            assert answer.headers['X-Cache'] == seen
+            assert answer.headers['X-Tier'] == 'peer'
+
+
+def test_the_next_owner_is_asked_while_the_first_is_silent(
+        origin, make_cluster):
+    """With a time-out that would never come in this test."""
+    cluster = make_cluster(
+        origin, block='timeout 1h; connect_timeout 1h; hedge 100ms;')
+    mine = Objects(origin, 30, (0, 100_000))
+    for node in cluster.nodes:
+        mine.fetch(node)                # links are there now, and RAM is warm
+    with stopped(cluster.nodes[1]):
+        mine.fetch(cluster.nodes[0])
+        more = Objects(origin, 30, (0, 100_000), seed=2)
+        more.fetch(cluster.nodes[2])
+        hedges = [cluster.stat(i, 'hedges') for i in (0, 2)]
+        assert min(hedges) > 0, hedges
+        assert [cluster.stat(i, 'failures')['away'] for i in (0, 2)] == [0, 0]
     mine.fetch(cluster.nodes[1])
 
 

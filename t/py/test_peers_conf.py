@@ -65,6 +65,7 @@ def test_all_parameters_are_taken(make_nginx):
         f'node [c] {C} weight=0;', f'node d [2001:db8::1]:9100 weight=1000;',
         f'node {"e" * 255} localhost:9100 zone={"r" * 63} weight=2;',
         'stripe 32m;', 'connect_timeout 1ms;', 'timeout 1h;', 'retry 1m;',
+        'hedge 50ms;', 'handover 0;',
         'links 64;', 'ssl off;')
     assert accepted(check(make_nginx, block)) == [('a', 'as "self" says')]
 
@@ -176,6 +177,8 @@ def test_a_thousand_nodes_and_no_more(make_nginx):
     ('connect_timeout 0;', 'invalid "connect_timeout 0"'),
     ('retry 2h;', 'invalid "retry 2h"'),
     ('retry 1s; retry 1s;', '"retry" of s3_cache_peers is duplicate'),
+    ('hedge no;', 'invalid "hedge no"'),
+    ('handover 2h;', 'invalid "handover 2h"'),
     ('links 0;', 'invalid "links 0" of s3_cache_peers: 1 to 64 is needed'),
     ('links 65;', 'invalid "links 65"'),
     ('links x;', 'invalid "links x"'),

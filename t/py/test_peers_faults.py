@@ -21,7 +21,7 @@ from lib.cluster import SECRET
 from lib.reader import Cut, Reader
 from origin.objects import pattern
 from peer_reads import (BLOCK, KIB, MIB, STRIPE, asked_twice, blocks, check,
-                        get, make_cluster, shown)
+                        get, make_cluster, shown, stopped)
 
 __all__ = ['make_cluster']
 
@@ -356,19 +356,6 @@ def test_workers_of_all_nodes_die_under_load(origin, make_cluster):
 
 
 # --- nodes and links that hang --------------------------------------------------------
-
-@contextlib.contextmanager
-def stopped(node):
-    """Its workers stand still."""
-    pids = node.worker_pids()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
 
 HANG = '    timeout 1s;\n    connect_timeout 500ms;\n'
 

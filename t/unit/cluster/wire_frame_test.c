@@ -122,7 +122,7 @@ meta_of(uint32_t off, uint32_t len, uint32_t head_bytes)
             .age_ms = 0x0102030405060708ull, .left_ms = UINT64_MAX,
             .first = 0x1112131415161718ull, .bytes = 0x2122232425262728ull,
             .head_bytes = head_bytes, .head_off = off,
-            .head_part = s3c_slice(bytes_a + off, len)
+            .flags = S3C_WIRE_FLASH, .head_part = s3c_slice(bytes_a + off, len)
         }
     };
 }
@@ -158,6 +158,7 @@ assert_same(const s3c_wire_frame_t *a, const s3c_wire_frame_t *b)
         assert_int_equal(a->meta.bytes, b->meta.bytes);
         assert_int_equal(a->meta.head_bytes, b->meta.head_bytes);
         assert_int_equal(a->meta.head_off, b->meta.head_off);
+        assert_int_equal(a->meta.flags, b->meta.flags);
         assert_true(s3c_slice_eq(a->meta.head_part, b->meta.head_part));
         break;
 
@@ -357,7 +358,7 @@ what_breaks_a_limit_is_not_encoded(void **state)
         refused(ask, f.stream = 0);
         refused(ask, f.ask.what = 0);
         refused(ask, f.ask.what = S3C_WIRE_WHATS);
-        refused(ask, f.ask.flags = 2);
+        refused(ask, f.ask.flags = S3C_WIRE_KEPT << 1);
         refused(ask, f.ask.flags |= 0x80);
         refused(ask, f.ask.bucket = S3C_SLICE_NONE);
         refused(ask, f.ask.bucket = s3c_slice(bytes_a, 256));
@@ -387,6 +388,7 @@ what_breaks_a_limit_is_not_encoded(void **state)
     refused(meta_of(0, S3C_WIRE_DATA_MAX, S3C_WIRE_HEAD_MAX),
             f.meta.head_part.len++);
     refused(meta_of(0, 0, 0), f.meta.head_off = 1);
+    refused(meta_of(0, 0, 0), f.meta.flags = S3C_WIRE_FLASH << 1);
     refused(meta_of(0, 0, 0), f.meta.head_part.len = 1);
     refused(meta_of(0, 0, 0),
             f.meta.bytes = UINT64_MAX; f.meta.first = 1);
@@ -613,7 +615,8 @@ what_cannot_be_asked_is_invalid(void **state)
     look(S3C_WIRE_BLOCK, rec.what = S3C_WIRE_OBJECT, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.what = S3C_WIRE_HEAD, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.flags = 0, S3C_OK);
-    look(S3C_WIRE_BLOCK, rec.flags = 3, S3C_INVALID);
+    look(S3C_WIRE_BLOCK, rec.flags = 3, S3C_OK);
+    look(S3C_WIRE_BLOCK, rec.flags = 4, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes++, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes--, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes++; rec.key_bytes--, S3C_OK);
@@ -726,6 +729,7 @@ a_head_comes_in_parts_that_follow_each_other(void **state)
     refused(bad.bytes++);
     refused(bad.head_bytes--);
     refused(bad.head_off++);
+    refused(bad.flags ^= S3C_WIRE_RAM);
 
 #undef refused
 
