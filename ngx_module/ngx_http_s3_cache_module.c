@@ -6,6 +6,7 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_peers.h"
+#include "ngx_http_s3_cache_admin.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -269,6 +270,13 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       loc(auth),
       ngx_http_s3_cache_auth },
+
+    { ngx_string("s3_cache_admin"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_s3_cache_admin_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("s3_cache_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
