@@ -59,11 +59,13 @@ help:
 # --- packages -------------------------------------------------------------
 
 DEPS_BUILD := gcc libc6-dev make nginx nginx-dev dpkg-dev libssl-dev \
-              libpcre2-dev zlib1g-dev libxxhash-dev liburing-dev
+              libpcre2-dev zlib1g-dev libxxhash-dev liburing-dev \
+              libhiredis-dev
 DEPS_TEST  := libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev patch \
               xz-utils openssl procps \
               ca-certificates curl awscli s3cmd python3-pytest \
               python3-pytest-xdist python3-boto3 \
+              redis-server redis-sentinel iproute2 \
               ceph-mon ceph-osd radosgw ceph-common
 DEPS_BENCH := wrk varnish valgrind fio
 DEPS       := $(DEPS_BUILD) $(DEPS_TEST)

@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_mirror.h"
 
 
 static ngx_int_t ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx,
@@ -20,6 +21,10 @@ static void ngx_http_s3_cache_piece_range(ngx_http_s3_cache_ctx_t *ctx,
 static uint64_t ngx_http_s3_cache_wanted(ngx_http_s3_cache_ctx_t *ctx,
     uint64_t block);
 static void ngx_http_s3_cache_from_flash(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_ahead_hold(ngx_http_s3_cache_ctx_t *ctx,
+    uint64_t block, const s3c_ram_pin_t *pin);
+static s3c_status_t ngx_http_s3_cache_ahead_take(ngx_http_s3_cache_ctx_t *ctx,
+    uint64_t block);
 static void ngx_http_s3_cache_ahead(ngx_http_s3_cache_ctx_t *ctx);
 
 
@@ -87,7 +92,17 @@ ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
     key = s3c_key_block(ctx->zone->secret, ctx->object, ctx->view.generation,
                         block, ctx->conf->block_size);
 
-    st = s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &ctx->block_pin);
+    st = ngx_http_s3_cache_ahead_take(ctx, block);
+
+    if (st == S3C_MISS) {
+        st = s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &ctx->block_pin);
+
+        if (st == S3C_OK
+            && ngx_http_s3_cache_mirror_block(ctx, key) != NGX_OK)
+        {
+            st = S3C_MISS;
+        }
+    }
 
     if (st == S3C_MISS) {
         st = ngx_http_s3_cache_block_miss(ctx, key);
@@ -386,7 +401,103 @@ ngx_http_s3_cache_ahead(ngx_http_s3_cache_ctx_t *ctx)
             return;
         }
 
-        s3c_ram_unpin(ram, &pin);
+        if (!ctx->peered || ngx_http_s3_cache_ahead_hold(ctx, block, &pin)
+                            != NGX_OK)
+        {
+            s3c_ram_unpin(ram, &pin);
+        }
+
         ctx->ahead_to = block + 1;
     }
+}
+
+
+/* What another node sends ahead is nobody's if this reader does not hold it. */
+
+static ngx_int_t
+ngx_http_s3_cache_ahead_hold(ngx_http_s3_cache_ctx_t *ctx, uint64_t block,
+    const s3c_ram_pin_t *pin)
+{
+    ngx_uint_t                  i;
+    ngx_http_s3_cache_ahead_t  *ahead;
+
+    if (ctx->aheads == NULL) {
+        ctx->aheads = ngx_pcalloc(ctx->request->pool, ctx->conf->read_ahead
+                                  * sizeof(ngx_http_s3_cache_ahead_t));
+        if (ctx->aheads == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    for (i = 0; i < ctx->conf->read_ahead; i++) {
+        ahead = &ctx->aheads[i];
+
+        if (!s3c_ram_pinned(&ahead->pin)) {
+            ahead->block = block;
+            ahead->pin = *pin;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_s3_cache_ahead_lend(ngx_http_s3_cache_ctx_t *ctx, uint64_t block,
+    const s3c_ram_pin_t *pin)
+{
+    s3c_ram_pin_t  mine;
+
+    if (s3c_ram_pin_again(ctx->zone->ram, pin, &mine) == S3C_OK
+        && ngx_http_s3_cache_ahead_hold(ctx, block, &mine) != NGX_OK)
+    {
+        s3c_ram_unpin(ctx->zone->ram, &mine);
+    }
+}
+
+
+/* The pin of this block moves to ctx->block_pin, if there is one; those behind
+ * it are not needed any more. What it is the reader finds out by a look at it:
+ * OK or MISS. */
+
+static s3c_status_t
+ngx_http_s3_cache_ahead_take(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
+{
+    ngx_uint_t                  i;
+    s3c_status_t                st;
+    s3c_fill_view_t             fill;
+    ngx_http_s3_cache_ahead_t  *ahead;
+
+    if (ctx->aheads == NULL) {
+        return S3C_MISS;
+    }
+
+    st = S3C_MISS;
+
+    for (i = 0; i < ctx->conf->read_ahead; i++) {
+        ahead = &ctx->aheads[i];
+
+        if (!s3c_ram_pinned(&ahead->pin) || ahead->block > block) {
+            continue;
+        }
+
+        if (ahead->block < block || st == S3C_OK) {
+            s3c_ram_unpin(ctx->zone->ram, &ahead->pin);
+            continue;
+        }
+
+        s3c_ram_view(ctx->zone->ram, &ahead->pin, &fill);
+
+        if (fill.phase == S3C_FILL_FAILED) {
+            s3c_ram_unpin(ctx->zone->ram, &ahead->pin);
+            continue;
+        }
+
+        ctx->block_pin = ahead->pin;
+        ngx_memzero(&ahead->pin, sizeof(s3c_ram_pin_t));
+        st = S3C_OK;
+    }
+
+    return st;
 }

@@ -127,7 +127,9 @@ ngx_http_s3_cache_direct_send(ngx_http_s3_cache_ctx_t *ctx)
 
     ctx->pos += body;
 
-    s3c_stats_add(&ctx->zone->stats, S3C_STAT_SENT_RAM, body);
+    s3c_stats_add(&ctx->zone->stats,
+                  ctx->tier == NGX_HTTP_S3_CACHE_TIER_MIRROR
+                  ? S3C_STAT_SENT_MIRROR : S3C_STAT_SENT_RAM, body);
     s3c_stats_bucket_add(&ctx->zone->stats, ctx->bucket, S3C_BSTAT_HIT_BYTES,
                          body);
 

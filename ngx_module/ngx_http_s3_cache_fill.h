@@ -43,6 +43,8 @@ struct ngx_http_s3_cache_job_s {
     unsigned                       ranged:1;   /* a Range was asked for */
     unsigned                       head:1;     /* HEAD was sent */
     unsigned                       bodyless:1; /* for a reader's own HEAD */
+    ngx_uint_t                     heat;       /* of another node's, asked for:
+                                                  see mirror.h */
 
     uint64_t                       block;      /* asked for, when ranged */
     uint64_t                       generation; /* expected of a block */

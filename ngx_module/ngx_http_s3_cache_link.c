@@ -10,6 +10,8 @@
 
 
 #define RECORDS_TURN  16      /* sent in one go, then others have their turn */
+#define READS_TURN    16
+#define IDLE_MSEC     60000   /* without a stream */
 
 
 static void ngx_http_s3_cache_link_parse(ngx_http_s3_cache_link_t *link);
@@ -22,6 +24,7 @@ static void ngx_http_s3_cache_link_words(ngx_http_s3_cache_link_t *link,
     s3c_writer_t *w);
 static void ngx_http_s3_cache_link_flush(ngx_event_t *ev);
 static void ngx_http_s3_cache_link_post(ngx_http_s3_cache_link_t *link);
+static void ngx_http_s3_cache_link_rest(ngx_http_s3_cache_link_t *link);
 static void ngx_http_s3_cache_link_finish(ngx_http_s3_cache_link_t *link);
 static ngx_uint_t ngx_http_s3_cache_link_over(ngx_http_s3_cache_link_t *link);
 static ngx_http_s3_cache_stream_t *ngx_http_s3_cache_link_find(
@@ -68,9 +71,19 @@ ngx_http_s3_cache_link_create(ngx_connection_t *c,
     ngx_rbtree_init(&link->streams, &link->sentinel, ngx_rbtree_insert_value);
     ngx_queue_init(&link->ready);
 
+    link->server = !client;
+
     link->flush.handler = ngx_http_s3_cache_link_flush;
     link->flush.data = link;
     link->flush.log = c->log;
+
+    if (client) {
+        /* the other end waits for a sign that these keys are known */
+        link->ping = 1;
+        ngx_http_s3_cache_link_post(link);
+    }
+
+    ngx_http_s3_cache_link_rest(link);
 
     return link;
 }
@@ -166,10 +179,23 @@ ngx_http_s3_cache_link_add(ngx_http_s3_cache_link_t *link,
     if (link->nstreams++ == 0) {
         /* silence counts from now on */
         link->pinged = 0;
+        link->heard = ngx_current_msec;
         c = link->connection;
         c->idle = 0;
         ngx_add_timer(c->read, link->timeout / 2);
     }
+}
+
+
+/* Nothing is under way. The end that asked closes it after a while; the other
+ * one waits a little longer, so that no question meets a closing link. */
+
+static void
+ngx_http_s3_cache_link_rest(ngx_http_s3_cache_link_t *link)
+{
+    ngx_add_timer(link->connection->read,
+                  !link->opened ? link->timeout
+                  : link->server ? IDLE_MSEC + IDLE_MSEC / 4 : IDLE_MSEC);
 }
 
 
@@ -193,16 +219,8 @@ ngx_http_s3_cache_link_remove(ngx_http_s3_cache_stream_t *stream)
     stream->link = NULL;
 
     if (--link->nstreams == 0 && !link->dead) {
-        link->connection->idle = 1;
-
-        if (link->connection->read->timer_set) {
-            ngx_del_timer(link->connection->read);
-        }
-
-        if (link->leaving || ngx_exiting) {
-            /* closes by the flush */
-            ngx_http_s3_cache_link_post(link);
-        }
+        ngx_http_s3_cache_link_rest(link);
+        ngx_http_s3_cache_link_post(link);
     }
 }
 
@@ -291,11 +309,13 @@ void
 ngx_http_s3_cache_link_read(ngx_http_s3_cache_link_t *link)
 {
     ssize_t            n;
+    ngx_uint_t         reads;
     ngx_connection_t  *c;
 
     c = link->connection;
+    reads = 0;
 
-    if (ngx_exiting) {
+    if (ngx_exiting && link->server) {
         ngx_http_s3_cache_link_leave(link);
     }
 
@@ -315,6 +335,7 @@ ngx_http_s3_cache_link_read(ngx_http_s3_cache_link_t *link)
         link->in_len += n;
         link->pinged = 0;
         link->n_heard++;
+        link->heard = ngx_current_msec;
         link->busy = 1;
 
         ngx_http_s3_cache_link_parse(link);
@@ -324,6 +345,12 @@ ngx_http_s3_cache_link_read(ngx_http_s3_cache_link_t *link)
         }
 
         if (!c->read->ready) {
+            break;
+        }
+
+        if (++reads == READS_TURN) {
+            /* others have their turn */
+            ngx_post_event(c->read, &ngx_posted_next_events);
             break;
         }
     }
@@ -359,6 +386,14 @@ ngx_http_s3_cache_link_parse(ngx_http_s3_cache_link_t *link)
         if (st != S3C_OK) {
             ngx_http_s3_cache_link_close(link, "a record was refused");
             return;
+        }
+
+        if (!link->opened) {
+            link->opened = 1;
+
+            if (link->nstreams == 0) {
+                ngx_http_s3_cache_link_rest(link);
+            }
         }
 
         if (ngx_http_s3_cache_link_payload(link, payload) != NGX_OK) {
@@ -444,20 +479,37 @@ ngx_http_s3_cache_link_own(ngx_http_s3_cache_link_t *link,
 void
 ngx_http_s3_cache_link_timer(ngx_http_s3_cache_link_t *link)
 {
+    ngx_msec_t  silence;
+
     if (link->nstreams == 0) {
+        ngx_http_s3_cache_link_close(link, link->opened ? NULL
+                                     : "nothing came on it");
         return;
     }
 
-    if (link->pinged) {
+    if (link->role->tick != NULL) {
+        link->role->tick(link);
+    }
+
+    silence = ngx_current_msec - link->heard;
+
+    if (silence >= link->timeout) {
         link->silent = 1;
         ngx_http_s3_cache_link_close(link, "timed out");
         return;
     }
 
-    link->pinged = 1;
-    link->ping = 1;
-    ngx_http_s3_cache_link_post(link);
-    ngx_add_timer(link->connection->read, link->timeout / 2);
+    if (silence < link->timeout / 2) {
+        ngx_add_timer(link->connection->read, link->timeout / 2 - silence);
+        return;
+    }
+
+    if (!link->pinged) {
+        link->pinged = 1;
+        ngx_http_s3_cache_link_ping(link);
+    }
+
+    ngx_add_timer(link->connection->read, link->timeout - silence);
 }
 
 
@@ -506,10 +558,17 @@ ngx_http_s3_cache_link_write(ngx_http_s3_cache_link_t *link)
 
             if (link->out_len == 0) {
 
-                if ((link->leaving || ngx_exiting) && link->nstreams == 0) {
-                    ngx_http_s3_cache_link_close(link, NULL);
+                if (link->nstreams > 0) {
+                    return;
                 }
 
+                if (link->leaving || ngx_exiting) {
+                    ngx_http_s3_cache_link_close(link, NULL);
+                    return;
+                }
+
+                /* all is said: nginx may close it when it needs to */
+                c->idle = 1;
                 return;
             }
         }
@@ -526,7 +585,15 @@ ngx_http_s3_cache_link_write(ngx_http_s3_cache_link_t *link)
             link->out_pos += n;
         }
 
+        if (link->out_pos == link->out_len && c->write->timer_set) {
+            ngx_del_timer(c->write);
+        }
+
         if (link->out_pos < link->out_len) {
+
+            if (n > 0 || !c->write->timer_set) {
+                ngx_add_timer(c->write, link->timeout);
+            }
 
             if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
                 ngx_http_s3_cache_link_close(link, "no event");

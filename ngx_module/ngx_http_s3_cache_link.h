@@ -57,6 +57,9 @@ typedef struct {
                                        const s3c_wire_frame_t *f);
     /* All that has come for now has been handed on. */
     void                      (*idle)(ngx_http_s3_cache_link_t *link);
+    /* Now and then, more than once in `timeout`, while there are streams. NULL
+     * allowed. */
+    void                      (*tick)(ngx_http_s3_cache_link_t *link);
     /* The stream has left the link, which is being closed; link->why. */
     void                      (*gone)(ngx_http_s3_cache_link_t *link,
                                       ngx_http_s3_cache_stream_t *stream);
@@ -70,7 +73,8 @@ struct ngx_http_s3_cache_link_s {
     const ngx_http_s3_cache_link_role_t  *role;
     void                       *data;
     ngx_msec_t                  timeout;       /* of silence while streams
-                                                  wait, then it is closed */
+                                                  wait, or of what is sent not
+                                                  being taken: it is closed */
     s3c_wire_sealer_t           sealer;
     s3c_wire_opener_t           opener;
 
@@ -89,10 +93,13 @@ struct ngx_http_s3_cache_link_s {
     uint64_t                    pong;          /* to be sent; 0: none */
     uint64_t                    n_ping;
     uint64_t                    n_heard;       /* grows with what comes */
+    ngx_msec_t                  heard;         /* when the last of it came */
     unsigned                    ping:1;        /* to be sent */
     unsigned                    pinged:1;      /* nothing has come since */
     unsigned                    goodbye:1;     /* to be sent */
     unsigned                    leaving:1;     /* GOODBYE has come or gone */
+    unsigned                    server:1;      /* this end answers */
+    unsigned                    opened:1;      /* a record was right */
     unsigned                    busy:1;        /* in a callback: no close */
     unsigned                    dead:1;        /* is to be closed then */
     const char                 *why;           /* it was closed */

@@ -14,6 +14,7 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_mirror.h"
 #include "ngx_http_s3_cache_peer.h"
 
 
@@ -21,7 +22,7 @@ static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_s3_cache_not_kept(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_elsewhere(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx);
@@ -88,10 +89,14 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
         if (ctx->kept) {
             s3c_ram_fill_fail(ctx->zone->ram, &ctx->pin,
                               NGX_HTTP_S3_CACHE_FILL_AGAIN);
-            return ngx_http_s3_cache_not_kept(ctx);
+            return ngx_http_s3_cache_elsewhere(ctx);
         }
 
         ctx->led = 1;
+
+        if (ngx_http_s3_cache_wants_truth(ctx)) {
+            ngx_http_s3_cache_peer_truth(ctx);
+        }
 
         if (!ctx->peered) {
             ctx->peered = ngx_http_s3_cache_former_object(ctx, &ctx->pin)
@@ -121,8 +126,7 @@ static ngx_int_t
 ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx)
 {
     if (ctx->kept) {
-        /* it may be that very node that this one is waiting for */
-        return ngx_http_s3_cache_not_kept(ctx);
+        return ngx_http_s3_cache_elsewhere(ctx);
     }
 
     ctx->followed = 1;
@@ -157,14 +161,16 @@ ngx_http_s3_cache_wants_truth(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
-/* It was asked only for what is here, and fresh. */
+/* Another node asks, and this one has it not: it was asked only for what is
+ * here and fresh, or what it waits for may be that very node. */
 
 static ngx_int_t
-ngx_http_s3_cache_not_kept(ngx_http_s3_cache_ctx_t *ctx)
+ngx_http_s3_cache_elsewhere(ngx_http_s3_cache_ctx_t *ctx)
 {
     ngx_http_s3_cache_release(ctx);
+    ctx->elsewhere = 1;
 
-    return ctx->front->pass(ctx, "not_kept");
+    return ctx->front->pass(ctx, "elsewhere");
 }
 
 
@@ -195,11 +201,17 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
 
     if (ctx->kept) {
         return (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
+                || (ctx->view.flags & S3C_RECORD_MIRROR)
                 || s3c_plan_use(&ctx->conf->rules, &ctx->view,
                                 ngx_http_s3_cache_now(), 0, 0)
                    != S3C_USE_FRESH)
-               ? ngx_http_s3_cache_not_kept(ctx)
+               ? ngx_http_s3_cache_elsewhere(ctx)
                : ctx->front->reply(ctx);
+    }
+
+    if (ctx->view.flags & S3C_RECORD_MIRROR) {
+        return ngx_http_s3_cache_mirror_hit(ctx)
+               ? ctx->front->reply(ctx) : ngx_http_s3_cache_mirror_leave(ctx);
     }
 
     if ((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head) {
@@ -267,6 +279,10 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
 
         s3c_ram_view(ctx->zone->ram, &ctx->pin, &fill);
 
+        if (ctx->served && fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER) {
+            return ngx_http_s3_cache_elsewhere(ctx);
+        }
+
         switch (fill.phase) {
 
         case S3C_FILL_ASKING:
@@ -292,9 +308,9 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                 return ngx_http_s3_cache_found(ctx);
             }
 
-            if ((ctx->view.flags & S3C_RECORD_ERROR)
-                && (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
-                    || (!ctx->led && ngx_http_s3_cache_wants_truth(ctx))))
+            if (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
+                || ((ctx->view.flags & S3C_RECORD_ERROR) && !ctx->led
+                    && ngx_http_s3_cache_wants_truth(ctx)))
             {
                 /* an error that a HEAD brought has no document for us; one
                    that was asked for earlier may be over */
@@ -310,7 +326,20 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                 /* led by a ranged read, it does not know the checksums; or
                    it may be older than this request */
                 if (fill.phase == S3C_FILL_DONE) {
-                    return ngx_http_s3_cache_check(ctx);
+
+                    if (ctx->led) {
+                        return ngx_http_s3_cache_check(ctx);
+                    }
+
+                    if (ctx->view.flags & S3C_RECORD_MIRROR) {
+                        return ngx_http_s3_cache_mirror_leave(ctx);
+                    }
+
+                    /* who asks for another node's may ask for all of it */
+                    return (ngx_http_s3_cache_peer_foreign(ctx)
+                            && !ngx_http_s3_cache_wants_truth(ctx))
+                           ? ngx_http_s3_cache_restart(ctx)
+                           : ngx_http_s3_cache_check(ctx);
                 }
 
                 st = ngx_http_s3_cache_wait(ctx, &ctx->pin, &fill,
@@ -386,6 +415,11 @@ ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx)
     nonce = ngx_http_s3_cache_wants_truth(ctx) ? ++ctx->zone->nonce : 0;
     ngx_http_s3_cache_clock(ctx);
 
+    if (ctx->view.flags & S3C_RECORD_MIRROR) {
+        /* what the origin says of it is not for this node to keep */
+        (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
+    }
+
     key = s3c_key_revalidate(ctx->zone->secret, ctx->object, nonce);
 
     switch (s3c_ram_fill_begin(ctx->zone->ram, key, ngx_http_s3_cache_now(),
@@ -444,6 +478,7 @@ ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
 
     case NGX_HTTP_S3_CACHE_FILL_CHANGED:
         ctx->checked = 1;
+        ngx_http_s3_cache_peer_truth(ctx);
         return ngx_http_s3_cache_restart(ctx);
 
     case NGX_HTTP_S3_CACHE_FILL_UNREACHABLE:
@@ -543,7 +578,9 @@ ngx_http_s3_cache_wait(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
 
     s3c_ram_view(ctx->zone->ram, pin, &now);
 
-    if (now.phase != seen->phase || now.filled != seen->filled) {
+    if (now.phase != seen->phase || now.filled != seen->filled
+        || now.mark != seen->mark)
+    {
         ngx_http_s3_cache_unwatch(&ctx->watch);
         return S3C_EXISTS;
     }

@@ -5,8 +5,10 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_explain.h"
 #include "ngx_http_s3_cache_peers.h"
 #include "ngx_http_s3_cache_admin.h"
+#include "ngx_http_s3_cache_redis.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -85,6 +87,13 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
     { ngx_string("s3_cache_peers"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
       ngx_http_s3_cache_peers_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_redis_block,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -310,7 +319,7 @@ ngx_module_t  ngx_http_s3_cache_module = {
     ngx_http_s3_cache_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_s3_cache_redis_init_module,   /* init module */
     ngx_http_s3_cache_worker_init,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -345,6 +354,9 @@ ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&mcf->peers, cf->pool, 2,
                           sizeof(ngx_http_s3_cache_peers_t *))
+           != NGX_OK
+        || ngx_array_init(&mcf->redis, cf->pool, 2,
+                          sizeof(struct ngx_http_s3_cache_redis_s *))
            != NGX_OK)
     {
         return NULL;
@@ -505,6 +517,10 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->identity = s3c_hash64(in, sizeof(in));
 
     if (ngx_http_s3_cache_peers_location(conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_s3_cache_explain_location(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

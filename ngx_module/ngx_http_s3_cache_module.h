@@ -48,6 +48,10 @@
 #define NGX_HTTP_S3_CACHE_FILL_BROKEN       8    /* cut or malformed */
 #define NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR 9    /* 5xx to a block */
 #define NGX_HTTP_S3_CACHE_FILL_FLASH        10   /* not to be had there */
+#define NGX_HTTP_S3_CACHE_FILL_ELSEWHERE    11   /* ask somebody else */
+
+/* mark of a fill: its bytes come from another node */
+#define NGX_HTTP_S3_CACHE_MARK_PEER         1
 
 
 typedef struct ngx_http_s3_cache_zone_s   ngx_http_s3_cache_zone_t;
@@ -73,6 +77,7 @@ typedef enum {
     NGX_HTTP_S3_CACHE_TIER_NONE = 0,
     NGX_HTTP_S3_CACHE_TIER_RAM,
     NGX_HTTP_S3_CACHE_TIER_FLASH,
+    NGX_HTTP_S3_CACHE_TIER_MIRROR,
     NGX_HTTP_S3_CACHE_TIER_PEER,
     NGX_HTTP_S3_CACHE_TIER_ORIGIN
 } ngx_http_s3_cache_tier_e;
@@ -96,6 +101,14 @@ typedef struct {
 } ngx_http_s3_cache_shared_t;
 
 
+/* A block of another node that this reader will come to: it is in memory only
+ * as long as somebody holds it. */
+typedef struct {
+    uint64_t                    block;
+    s3c_ram_pin_t               pin;
+} ngx_http_s3_cache_ahead_t;
+
+
 struct ngx_http_s3_cache_zone_s {
     ngx_str_t                   name;
     off_t                       size;
@@ -108,6 +121,8 @@ struct ngx_http_s3_cache_zone_s {
     ngx_array_t                *stores;        /* ngx_http_s3_cache_store_t *,
                                                   or NULL */
     ngx_http_s3_cache_peers_t  *peers;         /* NULL: alone */
+    ngx_array_t                *locations;     /* loc_conf *, of its different
+                                                  origins; NULL: none */
 
     /* of this worker */
     s3c_ram_t                  *ram;           /* NULL: does without */
@@ -130,6 +145,7 @@ typedef struct {
     ngx_array_t                 stores;        /* ngx_http_s3_cache_store_t *,
                                                   of all zones */
     ngx_array_t                 peers;         /* ngx_http_s3_cache_peers_t * */
+    ngx_array_t                 redis;         /* ..redis_t * */
     ngx_uint_t                  io;            /* ngx_http_s3_cache_io_e */
 } ngx_http_s3_cache_main_conf_t;
 
@@ -233,6 +249,9 @@ struct ngx_http_s3_cache_ctx_s {
     ngx_uint_t                  piece;         /* of it, or PIECE_NONE */
     ngx_uint_t                  skew;          /* the first is shorter by it */
     uint64_t                    ahead_to;      /* blocks below were asked for */
+    ngx_http_s3_cache_ahead_t  *aheads;        /* conf->read_ahead of them, or
+                                                  NULL */
+    void                       *errand;        /* for its object, under way */
     ngx_http_s3_cache_span_t   *links;         /* of the window being sent */
     ngx_uint_t                  nlinks;
 
@@ -259,6 +278,8 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    served:1;      /* to another node: it is not
                                                   asked of a third */
     unsigned                    kept:1;        /* only what is here will do */
+    unsigned                    first:1;       /* served, as its first owner */
+    unsigned                    elsewhere:1;   /* served: another may know */
     unsigned                    peered:1;      /* another node was asked */
     unsigned                    truth:1;       /* nothing older than this */
     unsigned                    counted:1;
@@ -365,6 +386,10 @@ ngx_int_t ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx,
  * DECLINED: there is no memory for it. */
 ngx_int_t ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx,
     s3c_ram_pin_t **pin, uint64_t *off, uint64_t *end);
+
+/* Pins this block, which is on its way, for a reader that will come to it. */
+void ngx_http_s3_cache_ahead_lend(ngx_http_s3_cache_ctx_t *ctx,
+    uint64_t block, const s3c_ram_pin_t *pin);
 
 /* send */
 ngx_int_t ngx_http_s3_cache_send_body(ngx_http_s3_cache_ctx_t *ctx);

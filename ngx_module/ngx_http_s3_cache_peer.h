@@ -9,6 +9,7 @@
  *   peer_fill      fills whose bytes come from a node
  *   peer_endpoint  a connection of another node
  *   peer_serve     a question of another node, and its answer
+ *   peer_status    what is counted of other nodes, and shown of the ring
  */
 
 #ifndef NGX_HTTP_S3_CACHE_PEER_H
@@ -18,6 +19,7 @@
 #include "ngx_http_s3_cache_peers.h"
 #include "ngx_http_s3_cache_link.h"
 #include "cluster/member.h"
+#include "stats/stats_node.h"
 
 
 #define NGX_HTTP_S3_CACHE_LINKS_MAX   16       /* to a node, of a worker */
@@ -51,6 +53,8 @@ struct ngx_http_s3_cache_near_s {
     s3c_member_state_t          state;
     uint32_t                    weight;
     unsigned                    listed:1;      /* a member at the moment */
+    unsigned                    stays:1;       /* of the ring that goes */
+    s3c_stats_node_t            counts;        /* see near_counts() */
 
     ngx_http_s3_cache_link_t   *links[NGX_HTTP_S3_CACHE_LINKS_MAX];
     ngx_uint_t                  nlinks;
@@ -77,6 +81,7 @@ struct ngx_http_s3_cache_ask_s {
     unsigned                    silent:1;      /* half of the time is over */
     uint64_t                    heard;         /* link->n_heard, then */
     ngx_msec_t                  until;         /* patience ends */
+    uint64_t                    begun_us;
     ngx_event_t                 timer;
     /* ------------------------------------------------------------------ */
     s3c_wire_ask_t              ask;           /* its slices stay until then */
@@ -107,9 +112,23 @@ void ngx_http_s3_cache_view_exit_worker(ngx_http_s3_cache_main_conf_t *mcf);
  * Answers how many there are, S3C_RING_OWNERS at most; 0: nobody. */
 ngx_uint_t ngx_http_s3_cache_view_owners(ngx_http_s3_cache_peers_t *peers,
     uint64_t point, ngx_http_s3_cache_near_t **owners);
+/* What anybody had at this point before now is not to be believed. */
+void ngx_http_s3_cache_view_truth(ngx_http_s3_cache_peers_t *peers,
+    uint64_t point);
+/* It knows the ring; before it does, it owns nothing. */
+ngx_uint_t ngx_http_s3_cache_view_ready(ngx_http_s3_cache_peers_t *peers);
+/* This worker ends: nobody is to be asked any more. */
+ngx_uint_t ngx_http_s3_cache_view_over(ngx_http_s3_cache_peers_t *peers);
 /* Who owned it before this node did, not long ago; or NULL. */
 ngx_http_s3_cache_near_t *ngx_http_s3_cache_view_former(
     ngx_http_s3_cache_peers_t *peers, uint64_t point);
+/* Where the stripe lies that has this byte of an object. */
+uint64_t ngx_http_s3_cache_view_point(ngx_http_s3_cache_peers_t *peers,
+    const s3c_ident_t *ident, uint64_t off);
+/* The ring that this worker goes by, and who its members are, NULL is this
+ * node: until the event loop goes on. NULL: no worker. */
+const s3c_ring_t *ngx_http_s3_cache_view_ring(ngx_http_s3_cache_peers_t *peers,
+    ngx_http_s3_cache_near_t ***nears, uint64_t *epoch);
 
 
 /* near */
@@ -174,6 +193,7 @@ typedef struct {
     ngx_http_s3_cache_link_t   *link;          /* NULL: it is gone */
     ngx_str_t                   node;          /* who that is */
     uint32_t                    stream;        /* the last one */
+    s3c_stats_node_t            counts;
     unsigned                    ending:1;
 } ngx_http_s3_cache_peer_conn_t;
 
@@ -183,6 +203,34 @@ void ngx_http_s3_cache_serve_exit(void);
 /* endpoint */
 void ngx_http_s3_cache_peer_closed(ngx_http_s3_cache_link_t *link,
     const char *why);
+
+
+/* status */
+
+/* What is counted of a node: `counts`, made valid if it is not. */
+const s3c_stats_node_t *ngx_http_s3_cache_node_counts(
+    ngx_http_s3_cache_peers_t *peers, ngx_str_t *name,
+    s3c_stats_node_t *counts);
+/* The number of links has changed. */
+void ngx_http_s3_cache_near_counts_links(ngx_http_s3_cache_near_t *near);
+/* This worker begins: it has no links. */
+void ngx_http_s3_cache_counts_init_worker(ngx_http_s3_cache_main_conf_t *mcf);
+/* For the status endpoint; what it points at is the pool's. */
+void ngx_http_s3_cache_peer_status(ngx_pool_t *pool,
+    ngx_http_s3_cache_zone_t *zone, s3c_stats_zone_t *out);
+/* The first owner of what lies at this point; len 0: nobody. */
+ngx_str_t *ngx_http_s3_cache_peer_owner(ngx_http_s3_cache_peers_t *peers,
+    uint64_t point);
+
+
+static ngx_inline const s3c_stats_node_t *
+ngx_http_s3_cache_near_counts(ngx_http_s3_cache_near_t *near)
+{
+    return s3c_stats_node_valid(&near->counts)
+           ? &near->counts
+           : ngx_http_s3_cache_node_counts(near->peers, &near->name,
+                                           &near->counts);
+}
 
 
 /* The location whose settings have this number, or NULL. */
@@ -195,6 +243,13 @@ ngx_int_t ngx_http_s3_cache_peer_object(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin);
 ngx_int_t ngx_http_s3_cache_peer_block(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin, uint64_t block);
+/* The request does not wait for its errand any more. */
+void ngx_http_s3_cache_errand_leave(ngx_http_s3_cache_ctx_t *ctx);
+/* The origin is asked, or has said, what this object is now: nobody who owned it
+ * before is to be heard on it. */
+void ngx_http_s3_cache_peer_truth(ngx_http_s3_cache_ctx_t *ctx);
+/* Another node owns what this request asks for. */
+ngx_uint_t ngx_http_s3_cache_peer_foreign(ngx_http_s3_cache_ctx_t *ctx);
 /* The same, of the node that owned it before this one does. */
 ngx_int_t ngx_http_s3_cache_former_object(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin);

@@ -22,6 +22,7 @@ static void ask_gone(ngx_http_s3_cache_link_t *link,
     ngx_http_s3_cache_stream_t *stream);
 static void ask_clock(ngx_http_s3_cache_ask_t *ask);
 static void ask_timer(ngx_event_t *ev);
+static void ask_slow(ngx_http_s3_cache_ask_t *ask);
 static void ask_unqueue(ngx_http_s3_cache_ask_t *ask);
 static void ask_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code);
 
@@ -31,6 +32,7 @@ const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_asker = {
     ask_pull,
     ask_frame,
     ask_idle,
+    NULL,
     ask_gone,
     ngx_http_s3_cache_near_closed
 };
@@ -40,6 +42,8 @@ ngx_int_t
 ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
     ngx_http_s3_cache_near_t *near)
 {
+    const s3c_stats_node_t  *counts;
+
     ask->near = near;
     ask->sent = 0;
     ask->known = 0;
@@ -55,7 +59,17 @@ ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
     ask->timer.data = ask;
     ask->timer.log = ngx_cycle->log;
 
-    return ngx_http_s3_cache_near_ask(near, ask);
+    counts = ngx_http_s3_cache_near_counts(near);
+
+    if (ngx_http_s3_cache_near_ask(near, ask) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ask->begun_us = ngx_http_s3_cache_usec();
+    s3c_stats_node_use(counts, ngx_current_msec);
+    s3c_stats_node_add(counts, S3C_NODE_STAT_ASKED, 1);
+
+    return NGX_OK;
 }
 
 
@@ -186,14 +200,13 @@ ask_timer(ngx_event_t *ev)
 
     if (link == NULL) {
         /* the handshake goes on */
-        ask->hedge = 0;
-        ask->on_slow(ask);
+        ask_slow(ask);
         return;
     }
 
     if ((ngx_msec_int_t) (ask->until - ngx_current_msec) <= 0) {
         ngx_http_s3_cache_ask_cancel(ask);
-        ask->on_end(ask, NGX_HTTP_S3_CACHE_ASK_AWAY);
+        ask_end(ask, NGX_HTTP_S3_CACHE_ASK_AWAY);
         return;
     }
 
@@ -214,7 +227,7 @@ ask_timer(ngx_event_t *ev)
     } else {
         ask->hedge = 0;
         ask_clock(ask);
-        ask->on_slow(ask);
+        ask_slow(ask);
         return;
     }
 
@@ -223,10 +236,25 @@ ask_timer(ngx_event_t *ev)
 
 
 static void
+ask_slow(ngx_http_s3_cache_ask_t *ask)
+{
+    ask->hedge = 0;
+    s3c_stats_node_add(&ask->near->counts, S3C_NODE_STAT_HEDGED, 1);
+    ask->on_slow(ask);
+}
+
+
+static void
 ask_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
 {
     ask_unqueue(ask);
     ngx_http_s3_cache_link_remove(&ask->stream);
+
+    if (code == NGX_HTTP_S3_CACHE_ASK_AWAY
+        || code == NGX_HTTP_S3_CACHE_ASK_LOST)
+    {
+        s3c_stats_node_add(&ask->near->counts, S3C_NODE_STAT_AWAY, 1);
+    }
 
     ask->on_end(ask, code);
 }
@@ -318,6 +346,9 @@ ask_frame(ngx_http_s3_cache_link_t *link, ngx_http_s3_cache_stream_t *stream,
             return NGX_ERROR;
         }
 
+        s3c_stats_node_add(&ask->near->counts, S3C_NODE_STAT_BYTES,
+                           f->data.len);
+
         rc = ask->on_data(ask, f->data.data, f->data.len);
         break;
 
@@ -387,6 +418,8 @@ ask_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta)
 
     ask->known = 1;
     ask->hedge = 0;
+    s3c_stats_node_answered(&ask->near->counts,
+                            ngx_http_s3_cache_usec() - ask->begun_us);
 
     return ask->on_meta(ask, meta, ask->head);
 }

@@ -14,6 +14,8 @@
 static ngx_int_t peer_hello(ngx_http_request_t *r,
     ngx_http_s3_cache_peers_t *peers, s3c_wire_hello_t *hello,
     s3c_slice_t *client, const char **why);
+static ngx_int_t peer_is(ngx_http_request_t *r,
+    ngx_http_s3_cache_peers_t *peers, s3c_slice_t *client, const char **why);
 #if (NGX_HTTP_SSL)
 static ngx_uint_t peer_has_certificate(ngx_connection_t *c);
 #endif
@@ -200,12 +202,45 @@ peer_hello(ngx_http_request_t *r, ngx_http_s3_cache_peers_t *peers,
                                      client);
 
     if (st == S3C_OK) {
-        return NGX_OK;
+        return peer_is(r, peers, client, why);
     }
 
     *why = (st == S3C_DENIED) ? hello->why : "a malformed hello";
 
     return NGX_ERROR;
+}
+
+
+/* Is it who it says? With a secret the hello has shown it. */
+
+static ngx_int_t
+peer_is(ngx_http_request_t *r, ngx_http_s3_cache_peers_t *peers,
+    s3c_slice_t *client, const char **why)
+{
+    ngx_str_t  name, *self;
+
+    name.len = client->len;
+    name.data = (u_char *) client->data;
+
+    self = ngx_http_s3_cache_peer_self(peers);
+
+    if (name.len == self->len
+        && ngx_memcmp(name.data, self->data, self->len) == 0)
+    {
+        *why = "it has the name of this node";
+        return NGX_ERROR;
+    }
+
+#if (NGX_HTTP_SSL)
+    if (peers->secret.len == 0
+        && ngx_ssl_check_host(r->connection, &name) != NGX_OK)
+    {
+        *why = "its certificate is another's";
+        return NGX_ERROR;
+    }
+#endif
+
+    return NGX_OK;
 }
 
 
@@ -278,7 +313,16 @@ peer_write(ngx_http_request_t *r)
 {
     ngx_http_s3_cache_peer_conn_t  *conn;
 
+    ngx_event_t                    *wev;
+
+    wev = r->connection->write;
     conn = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+
+    if (wev->timedout) {
+        wev->timedout = 0;
+        ngx_http_s3_cache_link_close(conn->link, "sending timed out");
+        return;
+    }
 
     ngx_http_s3_cache_link_write(conn->link);
 }

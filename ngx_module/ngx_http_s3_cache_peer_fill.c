@@ -2,7 +2,8 @@
  *
  * Fills whose bytes another node has: who owns the object or block is asked for
  * it, then the next owner, then the origin. What comes is not this node's to
- * keep: those who wait share it, and it goes with the last of them.
+ * keep: those who wait share it, and it goes with the last of them, unless it
+ * is read so often that it becomes a mirror (mirror.c).
  *
  * A node is believed only what can be checked: that the record is this very
  * object's, and that the bytes are those that were asked for.
@@ -10,6 +11,7 @@
 
 #include "ngx_http_s3_cache_fill.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_mirror.h"
 #include "ngx_http_s3_cache_peer.h"
 
 
@@ -28,6 +30,8 @@ typedef struct {
     unsigned                    active:2;      /* which asks are under way */
     unsigned                    again:1;       /* the same one, once more */
     unsigned                    former:1;      /* this node is the owner */
+    ngx_http_s3_cache_ctx_t    *lead;          /* whose request this is; NULL:
+                                                  another node's, or gone */
 } errand_t;
 
 
@@ -47,7 +51,7 @@ static void errand_drop(errand_t *errand);
 static void errand_fail(errand_t *errand, uint32_t reason);
 static ngx_int_t errand_on_meta(ngx_http_s3_cache_ask_t *ask,
     const s3c_wire_meta_t *meta, u_char *head);
-static ngx_int_t errand_object(ngx_http_s3_cache_job_t *job,
+static ngx_int_t errand_object(errand_t *errand,
     const s3c_wire_meta_t *meta, u_char *head);
 static ngx_int_t errand_block(ngx_http_s3_cache_job_t *job,
     const s3c_wire_meta_t *meta);
@@ -55,6 +59,8 @@ static ngx_int_t errand_on_data(ngx_http_s3_cache_ask_t *ask,
     const u_char *data, size_t len);
 static void errand_on_idle(ngx_http_s3_cache_ask_t *ask);
 static void errand_on_slow(ngx_http_s3_cache_ask_t *ask);
+static ngx_uint_t errand_may_ask(ngx_uint_t code);
+static void errand_end(errand_t *errand);
 static void errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code);
 
 
@@ -64,28 +70,15 @@ static void errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code);
 static ngx_int_t
 peer_point(ngx_http_s3_cache_ctx_t *ctx, uint64_t off, uint64_t *where)
 {
-    uint64_t                     stripe;
-    s3c_hash128_t                point;
-    ngx_http_s3_cache_peers_t   *peers;
     ngx_http_s3_cache_target_t  *target;
-
-    peers = ctx->zone->peers;
 
     target = ngx_http_s3_cache_target(ctx);
     if (target == NULL) {
         return NGX_ERROR;
     }
 
-    point = s3c_hash128(peers->point_secret, target->ident.bytes,
-                        target->ident.len);
-    stripe = off / peers->stripe;
-
-    if (stripe > 0) {
-        point.hi ^= stripe;
-        point = s3c_hash128(peers->point_secret, &point, sizeof(point));
-    }
-
-    *where = point.lo;
+    *where = ngx_http_s3_cache_view_point(ctx->zone->peers, &target->ident,
+                                          off);
 
     return NGX_OK;
 }
@@ -112,13 +105,38 @@ peer_owners(ngx_http_s3_cache_ctx_t *ctx, uint64_t off,
 }
 
 
-/* Who had it? 0: nobody that would know more than the origin. */
+void
+ngx_http_s3_cache_peer_truth(ngx_http_s3_cache_ctx_t *ctx)
+{
+    uint64_t  point;
+
+    if (ctx->zone->peers != NULL && ctx->zone->peers->redis != NULL
+        && peer_point(ctx, 0, &point) == NGX_OK)
+    {
+        ngx_http_s3_cache_view_truth(ctx->zone->peers, point);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_s3_cache_peer_foreign(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_s3_cache_near_t  *owners[S3C_RING_OWNERS];
+
+    return peer_owners(ctx, 0, owners) != 0;
+}
+
+
+/* Who had it? 0: nobody that would know more than the origin. Where the rings
+ * of two nodes differ because one is late, it may be the owner by this ring. */
 
 static ngx_uint_t
 peer_former(ngx_http_s3_cache_ctx_t *ctx, uint64_t off,
     ngx_http_s3_cache_near_t **owner)
 {
-    uint64_t  point;
+    uint64_t                   point;
+    ngx_uint_t                 n;
+    ngx_http_s3_cache_near_t  *owners[S3C_RING_OWNERS];
 
     if (ctx->zone->peers == NULL || ctx->kept
         || ngx_http_s3_cache_wants_truth(ctx)
@@ -127,7 +145,16 @@ peer_former(ngx_http_s3_cache_ctx_t *ctx, uint64_t off,
         return 0;
     }
 
-    *owner = ngx_http_s3_cache_view_former(ctx->zone->peers, point);
+    *owner = NULL;
+
+    if (ctx->first) {
+        n = ngx_http_s3_cache_view_owners(ctx->zone->peers, point, owners);
+        *owner = (n > 0) ? owners[0] : NULL;
+    }
+
+    if (*owner == NULL) {
+        *owner = ngx_http_s3_cache_view_former(ctx->zone->peers, point);
+    }
 
     return *owner != NULL;
 }
@@ -180,7 +207,15 @@ peer_object(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
         ask->flags |= S3C_WIRE_TRUTH;
     }
 
+    if (ctx->ask.checksum_mode && ctx->ask.range.kind == S3C_RANGE_NONE) {
+        ask->flags |= S3C_WIRE_FULL;
+    }
+
     job->bodyless = ctx->head;
+    if (!former) {
+        job->heat = ngx_http_s3_cache_mirror_heat(ctx, ctx->object);
+    }
+
 
     switch (ctx->ask.range.kind) {
 
@@ -208,6 +243,11 @@ peer_object(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
     }
 
     job->head = ctx->head;
+
+    if (ctx->request != NULL) {
+        errand->lead = ctx;
+        ctx->errand = errand;
+    }
 
     return errand_next(errand);
 }
@@ -258,6 +298,13 @@ peer_block(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
     if (ngx_http_s3_cache_job_block(job, ctx, block) != NGX_OK) {
         errand_fail(errand, NGX_HTTP_S3_CACHE_FILL_ROOM);
         return NGX_ERROR;
+    }
+
+    if (!former) {
+        job->heat = ngx_http_s3_cache_mirror_heat(ctx,
+                             s3c_key_block(ctx->zone->secret, ctx->object,
+                                           ctx->view.generation, block,
+                                           ctx->conf->block_size));
     }
 
     ask = &errand->asks[0].ask;
@@ -323,8 +370,15 @@ errand_create(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
 
     job->errand = errand;
 
-    /* what is another node's is not kept here */
+    /* what is another node's is not kept here; and who asks from there must
+       not wait for it */
     job->keep = former;
+    job->store = former && !ctx->head;
+
+    if (!former) {
+        s3c_ram_fill_mark(job->zone->ram, &job->pin,
+                          NGX_HTTP_S3_CACHE_MARK_PEER);
+    }
 
     errand->job = job;
     errand->former = former;
@@ -368,10 +422,13 @@ errand_create(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
 static ngx_int_t
 errand_ask(errand_t *errand, ngx_uint_t slot)
 {
+    s3c_wire_ask_t            *ask;
     ngx_http_s3_cache_job_t   *job;
     ngx_http_s3_cache_near_t  *near;
 
     job = errand->job;
+
+    ask = &errand->asks[slot].ask;
 
     while (errand->tried < errand->nowners) {
         near = errand->owners[errand->tried];
@@ -380,7 +437,12 @@ errand_ask(errand_t *errand, ngx_uint_t slot)
             break;
         }
 
-        errand->tried++;
+        if (errand->tried++ == 0 && !errand->former) {
+            ask->flags |= S3C_WIRE_FIRST;
+
+        } else {
+            ask->flags &= ~S3C_WIRE_FIRST;
+        }
 
         if (ngx_http_s3_cache_ask_start(&errand->asks[slot], near) == NGX_OK)
         {
@@ -389,6 +451,8 @@ errand_ask(errand_t *errand, ngx_uint_t slot)
             s3c_stats_add(&job->zone->stats,
                           errand->former ? S3C_STAT_PEER_FORMER
                                          : S3C_STAT_PEER_ASKED, 1);
+            s3c_stats_node_add(&near->counts, S3C_NODE_STAT_FORMER,
+                               errand->former);
             return NGX_OK;
         }
     }
@@ -404,15 +468,53 @@ errand_next(errand_t *errand)
 {
     ngx_http_s3_cache_job_t  *job;
 
+    job = errand->job;
+
+    if (ngx_http_s3_cache_view_over(job->zone->peers)) {
+        errand_fail(errand, S3C_FILL_REASON_DIED);
+        return NGX_ERROR;
+    }
+
     if (errand_ask(errand, 0) == NGX_OK) {
         return NGX_OK;
     }
 
-    job = errand->job;
+    if (errand->lead != NULL) {
+        errand->lead->errand = NULL;
+    }
+
     job->errand = NULL;
     job->keep = 1;
+    s3c_ram_fill_mark(job->zone->ram, &job->pin, 0);
 
     return ngx_http_s3_cache_job_origin(job);
+}
+
+
+/* The job goes, and who leads it is told. */
+
+static void
+errand_end(errand_t *errand)
+{
+    if (errand->lead != NULL) {
+        errand->lead->errand = NULL;
+    }
+
+    ngx_http_s3_cache_job_destroy(errand->job);
+}
+
+
+/* The request goes, the errand goes on. */
+
+void
+ngx_http_s3_cache_errand_leave(ngx_http_s3_cache_ctx_t *ctx)
+{
+    errand_t *errand = ctx->errand;
+
+    if (errand != NULL) {
+        errand->lead = NULL;
+        ctx->errand = NULL;
+    }
 }
 
 
@@ -442,7 +544,7 @@ errand_fail(errand_t *errand, uint32_t reason)
         ngx_http_s3_cache_job_fail(errand->job, reason);
     }
 
-    ngx_http_s3_cache_job_destroy(errand->job);
+    errand_end(errand);
 }
 
 
@@ -491,7 +593,7 @@ errand_on_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta,
     job = errand->job;
     other = (ask == &errand->asks[0]);
 
-    rc = job->part ? errand_block(job, meta) : errand_object(job, meta, head);
+    rc = job->part ? errand_block(job, meta) : errand_object(errand, meta, head);
 
     if (rc == NGX_OK) {
         errand->answers = ask;
@@ -511,6 +613,7 @@ errand_on_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta,
     if (rc == NGX_DECLINED) {
         /* not what was asked: perhaps the next one knows better */
         s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_LIES, 1);
+        s3c_stats_node_add(&ask->near->counts, S3C_NODE_STAT_WRONG, 1);
 
         ngx_http_s3_cache_ask_cancel(ask);
         errand->active &= ~(1 << !other);
@@ -531,16 +634,17 @@ errand_on_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta,
 /* DECLINED: it lies. ERROR: no memory, or nobody wants the rest. */
 
 static ngx_int_t
-errand_object(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta,
-    u_char *head)
+errand_object(errand_t *errand, const s3c_wire_meta_t *meta, u_char *head)
 {
-    size_t              body;
-    uint64_t            now;
-    s3c_hash128_t       key;
-    s3c_ram_pin_t       next;
-    s3c_record_sh_t    *rec;
-    s3c_record_view_t   view;
+    size_t                    body;
+    uint64_t                  now;
+    s3c_hash128_t             key;
+    s3c_ram_pin_t             next;
+    s3c_record_sh_t          *rec;
+    s3c_record_view_t         view;
+    ngx_http_s3_cache_job_t  *job;
 
+    job = errand->job;
     rec = (s3c_record_sh_t *) head;
 
     if (head == NULL || meta->head_bytes < sizeof(s3c_record_sh_t)) {
@@ -572,7 +676,8 @@ errand_object(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta,
 
     now = ngx_http_s3_cache_now();
 
-    rec->flags &= ~(S3C_RECORD_STORED | S3C_RECORD_APART | S3C_RECORD_FOUND);
+    rec->flags &= ~(S3C_RECORD_STORED | S3C_RECORD_APART | S3C_RECORD_FOUND
+                    | S3C_RECORD_MIRROR);
 
     if (meta->flags) {
         rec->flags |= S3C_RECORD_FOUND;
@@ -586,10 +691,12 @@ errand_object(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta,
         }
     }
 
-    s3c_record_seal(rec);
     rec->validated_ms = now - ngx_min(meta->age_ms, now);
     rec->expires_ms = (meta->left_ms == UINT64_MAX)
                       ? UINT64_MAX : now + ngx_min(meta->left_ms, now);
+
+    ngx_http_s3_cache_mirror_record(job, rec, &view, meta->head_bytes + body);
+    s3c_record_seal(rec);
 
     if (s3c_ram_fill_alloc(job->zone->ram, &job->pin, meta->head_bytes + body,
                            meta->head_bytes, now)
@@ -643,6 +750,17 @@ errand_object(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta,
     job->pin = next;
     job->key = key;
     job->part = 1;
+
+    if (!job->keep) {
+        s3c_ram_fill_mark(job->zone->ram, &job->pin,
+                          NGX_HTTP_S3_CACHE_MARK_PEER);
+    }
+
+    if (errand->lead != NULL) {
+        /* nobody has seen the record yet, so nobody else holds this */
+        ngx_http_s3_cache_ahead_lend(errand->lead, job->block, &job->pin);
+    }
+
     job->generation = view.generation;
     job->total = view.total;
     job->settled = 0;
@@ -650,7 +768,7 @@ errand_object(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta,
     job->off = 0;
     job->published = 0;
 
-    if (ngx_http_s3_cache_job_alloc(job, NULL, meta->bytes) != S3C_OK) {
+    if (ngx_http_s3_cache_mirror_alloc(job, meta->bytes) != S3C_OK) {
         return NGX_ERROR;
     }
 
@@ -671,7 +789,7 @@ errand_block(ngx_http_s3_cache_job_t *job, const s3c_wire_meta_t *meta)
         return NGX_DECLINED;
     }
 
-    return ngx_http_s3_cache_job_alloc(job, NULL, bytes) == S3C_OK
+    return ngx_http_s3_cache_mirror_alloc(job, bytes) == S3C_OK
            ? NGX_OK : NGX_ERROR;
 }
 
@@ -742,6 +860,18 @@ errand_on_idle(ngx_http_s3_cache_ask_t *ask)
 }
 
 
+/* The node cannot, but another one may. */
+
+static ngx_uint_t
+errand_may_ask(ngx_uint_t code)
+{
+    return code == NGX_HTTP_S3_CACHE_FILL_ELSEWHERE
+           || code == NGX_HTTP_S3_CACHE_FILL_ROOM
+           || code == NGX_HTTP_S3_CACHE_FILL_TIMEOUT
+           || code == NGX_HTTP_S3_CACHE_FILL_UNREACHABLE;
+}
+
+
 static void
 errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
 {
@@ -756,7 +886,7 @@ errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
 
     if (job->settled) {
         errand_drop(errand);
-        ngx_http_s3_cache_job_destroy(job);
+        errand_end(errand);
         return;
     }
 
@@ -767,7 +897,13 @@ errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
         s3c_stats_add(&job->zone->stats, S3C_STAT_PEER_FAILED, 1);
     }
 
-    if (errand->answers == NULL && (lost || errand->former)) {
+    if (errand->answers == NULL
+        && (lost || errand->former || errand_may_ask(code)))
+    {
+        if (code == NGX_HTTP_S3_CACHE_FILL_TIMEOUT) {
+            /* the next one would wait for the same origin */
+            errand->tried = errand->nowners;
+        }
 
         /* nothing has come: nobody has noticed */
 
@@ -818,6 +954,5 @@ errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
         break;
     }
 
-    ngx_http_s3_cache_job_fail(job, reason);
-    ngx_http_s3_cache_job_destroy(job);
+    errand_fail(errand, reason);
 }

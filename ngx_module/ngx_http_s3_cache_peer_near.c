@@ -15,7 +15,8 @@
 #define STREAMS_GOOD   32         /* on a link; with more, another is made */
 
 
-static ngx_http_s3_cache_link_t *near_best(ngx_http_s3_cache_near_t *near);
+static ngx_http_s3_cache_link_t *near_best(ngx_http_s3_cache_near_t *near,
+    ngx_uint_t *usable);
 static void near_link_read(ngx_event_t *ev);
 static void near_link_write(ngx_event_t *ev);
 
@@ -24,6 +25,7 @@ ngx_int_t
 ngx_http_s3_cache_near_ask(ngx_http_s3_cache_near_t *near,
     ngx_http_s3_cache_ask_t *ask)
 {
+    ngx_uint_t                 usable;
     ngx_http_s3_cache_link_t  *link;
 
     if (near->rests) {
@@ -35,12 +37,12 @@ ngx_http_s3_cache_near_ask(ngx_http_s3_cache_near_t *near,
         near->rests = 0;
     }
 
-    link = near_best(near);
+    link = near_best(near, &usable);
 
     if ((link == NULL || link->nstreams >= STREAMS_GOOD)
-        && near->nlinks < ngx_min(near->peers->links,
-                                  NGX_HTTP_S3_CACHE_LINKS_MAX)
-        && near->knock == NULL && !ngx_exiting && !ngx_terminate)
+        && usable < near->peers->links
+        && near->nlinks < NGX_HTTP_S3_CACHE_LINKS_MAX
+        && near->knock == NULL && !ngx_terminate)
     {
         (void) ngx_http_s3_cache_knock(near);
     }
@@ -61,21 +63,27 @@ ngx_http_s3_cache_near_ask(ngx_http_s3_cache_near_t *near,
 }
 
 
-/* The one with the least to do. */
+/* The one with the least to do. Those that end take no more. */
 
 static ngx_http_s3_cache_link_t *
-near_best(ngx_http_s3_cache_near_t *near)
+near_best(ngx_http_s3_cache_near_t *near, ngx_uint_t *usable)
 {
     ngx_uint_t                 i;
     ngx_http_s3_cache_link_t  *link, *best;
 
     best = NULL;
+    *usable = 0;
 
     for (i = 0; i < near->nlinks; i++) {
         link = near->links[i];
 
-        if (!link->leaving && !link->dead
-            && link->nstreams < NGX_HTTP_S3_CACHE_LINK_STREAMS_MAX
+        if (link->leaving || link->dead) {
+            continue;
+        }
+
+        (*usable)++;
+
+        if (link->nstreams < NGX_HTTP_S3_CACHE_LINK_STREAMS_MAX
             && (best == NULL || link->nstreams < best->nstreams))
         {
             best = link;
@@ -116,6 +124,7 @@ ngx_http_s3_cache_near_rest(ngx_http_s3_cache_near_t *near)
 {
     near->rests = 1;
     near->rest_until = ngx_current_msec + near->peers->retry;
+    s3c_stats_node_rest(ngx_http_s3_cache_near_counts(near), 1);
 }
 
 
@@ -164,6 +173,8 @@ ngx_http_s3_cache_near_up(ngx_http_s3_cache_near_t *near, ngx_connection_t *c,
     c->idle = 1;
 
     near->links[near->nlinks++] = link;
+    s3c_stats_node_rest(ngx_http_s3_cache_near_counts(near), 0);
+    ngx_http_s3_cache_near_counts_links(near);
 
     ngx_log_error(NGX_LOG_INFO, c->log, 0,
                   "s3_cache_peers: link to node \"%V\"", &near->name);
@@ -238,6 +249,12 @@ near_link_write(ngx_event_t *ev)
 
     c = ev->data;
 
+    if (ev->timedout) {
+        ev->timedout = 0;
+        ngx_http_s3_cache_link_close(c->data, "sending timed out");
+        return;
+    }
+
     ngx_http_s3_cache_link_write(c->data);
 }
 
@@ -258,6 +275,8 @@ ngx_http_s3_cache_near_closed(ngx_http_s3_cache_link_t *link, const char *why)
             break;
         }
     }
+
+    ngx_http_s3_cache_near_counts_links(near);
 
     if (why != NULL) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,

@@ -15,6 +15,7 @@
 
 
 #define HELD_MAX    256        /* structures kept for the next questions */
+#define SPANS_MAX   16
 #define FRAME_HEAD  sizeof(s3c_wire_frame_rec_t)
 
 
@@ -43,6 +44,9 @@ struct serve_s {
     uint64_t                    left_ms;       /* of its parts */
     uint64_t                    first;
     uint64_t                    bytes;         /* 0: no body */
+    uint64_t                    generation;    /* of a BLOCK */
+    ngx_msec_t                  since;
+    unsigned                    starved:1;     /* without a window, since then */
 };
 
 
@@ -51,6 +55,7 @@ static ngx_int_t serve_pull(ngx_http_s3_cache_stream_t *stream,
 static ngx_int_t serve_frame(ngx_http_s3_cache_link_t *link,
     ngx_http_s3_cache_stream_t *stream, const s3c_wire_frame_t *f);
 static void serve_idle(ngx_http_s3_cache_link_t *link);
+static void serve_tick(ngx_http_s3_cache_link_t *link);
 static void serve_gone(ngx_http_s3_cache_link_t *link,
     ngx_http_s3_cache_stream_t *stream);
 static ngx_int_t serve_begin(ngx_http_s3_cache_link_t *link, uint32_t id,
@@ -82,6 +87,7 @@ const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_answerer = {
     serve_pull,
     serve_frame,
     serve_idle,
+    serve_tick,
     serve_gone,
     ngx_http_s3_cache_peer_closed
 };
@@ -151,6 +157,7 @@ serve_frame(ngx_http_s3_cache_link_t *link, ngx_http_s3_cache_stream_t *stream,
             }
 
             s->window += f->window;
+            s->starved = 0;
             ngx_http_s3_cache_link_ready(stream);
         }
 
@@ -165,6 +172,35 @@ serve_frame(ngx_http_s3_cache_link_t *link, ngx_http_s3_cache_stream_t *stream,
 static void
 serve_idle(ngx_http_s3_cache_link_t *link)
 {
+}
+
+
+/* Who asks and takes nothing would hold memory as long as it likes. */
+
+static void
+serve_tick(ngx_http_s3_cache_link_t *link)
+{
+    serve_t            *s;
+    ngx_rbtree_node_t  *node, *next;
+
+    if (link->nstreams == 0) {
+        return;
+    }
+
+    for (node = ngx_rbtree_min(link->streams.root, &link->sentinel);
+         node != NULL;
+         node = next)
+    {
+        next = ngx_rbtree_next(&link->streams, node);
+        s = (serve_t *) ngx_rbtree_data(node, ngx_http_s3_cache_stream_t,
+                                        node);
+
+        if (s->starved && s->state == SERVE_BODY
+            && ngx_current_msec - s->since >= link->timeout)
+        {
+            serve_end(s, NGX_HTTP_S3_CACHE_FILL_ELSEWHERE);
+        }
+    }
 }
 
 
@@ -251,12 +287,18 @@ serve_begin(ngx_http_s3_cache_link_t *link, uint32_t id,
     ctx->served = 1;
     ctx->truth = (ask->flags & S3C_WIRE_TRUTH) ? 1 : 0;
     ctx->kept = (ask->flags & S3C_WIRE_KEPT) ? 1 : 0;
+    ctx->first = (ask->flags & S3C_WIRE_FIRST) ? 1 : 0;
     ctx->head = (ask->what == S3C_WIRE_HEAD);
 
-    if (ctx->conf == NULL || ctx->zone->ram == NULL || ctx->zone->apart) {
-        serve_end(s, NGX_HTTP_S3_CACHE_FILL_PASS);
+    if (ctx->conf == NULL || ctx->zone->ram == NULL || ctx->zone->apart
+        || !ngx_http_s3_cache_view_ready(end->peers))
+    {
+        /* other settings, no memory, or too early */
+        serve_end(s, NGX_HTTP_S3_CACHE_FILL_ELSEWHERE);
         return NGX_OK;
     }
+
+    ctx->ask.checksum_mode = (ask->flags & S3C_WIRE_FULL) != 0;
 
     ngx_memzero(&scratch.op, sizeof(s3c_s3_operation_t));
     scratch.op.kind = S3C_OP_GET_OBJECT;
@@ -274,6 +316,9 @@ serve_begin(ngx_http_s3_cache_link_t *link, uint32_t id,
     }
 
     s3c_stats_add(&ctx->zone->stats, S3C_STAT_PEER_SERVED, 1);
+    s3c_stats_node_add(ngx_http_s3_cache_node_counts(end->peers, &end->node,
+                                                     &end->counts),
+                       S3C_NODE_STAT_SERVED, 1);
 
     ctx->target = &scratch;
     ctx->object = s3c_key_object(ctx->zone->secret, &scratch.ident);
@@ -343,6 +388,12 @@ serve_block(serve_t *s, const s3c_wire_ask_t *ask)
 
     s->first = ask->block * block_size;
     s->bytes = ngx_min(block_size, ask->total - s->first);
+
+    if (ask->total <= block_size) {
+        /* it may be here in one piece, with its record */
+        s->generation = ask->generation;
+        return ngx_http_s3_cache_lookup(ctx);
+    }
 
     ctx->pos = s->first;
     ctx->reply.last = s->first + s->bytes - 1;
@@ -492,7 +543,18 @@ serve_reply(ngx_http_s3_cache_ctx_t *ctx)
     uint64_t  total;
 
     total = ctx->view.total;
-    s->bytes = 0;
+
+    if (s->what == S3C_WIRE_BLOCK
+        && ((ctx->view.flags & (S3C_RECORD_ERROR | S3C_RECORD_NOBODY))
+            || ctx->view.generation != s->generation || total != s->bytes))
+    {
+        serve_end(s, NGX_HTTP_S3_CACHE_FILL_CHANGED);
+        return NGX_DONE;
+    }
+
+    if (s->what != S3C_WIRE_BLOCK) {
+        s->bytes = 0;
+    }
 
     if (s->what == S3C_WIRE_OBJECT) {
 
@@ -537,7 +599,9 @@ serve_had(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 serve_pass(ngx_http_s3_cache_ctx_t *ctx, const char *reason)
 {
-    serve_end(serve_of(ctx), NGX_HTTP_S3_CACHE_FILL_PASS);
+    serve_end(serve_of(ctx), ctx->elsewhere
+                             ? NGX_HTTP_S3_CACHE_FILL_ELSEWHERE
+                             : NGX_HTTP_S3_CACHE_FILL_PASS);
 
     return NGX_DONE;
 }
@@ -602,7 +666,8 @@ serve_wait(serve_t *s)
     for ( ;; ) {
 
         if (ngx_http_s3_cache_source(ctx, &pin, &off, &end) != NGX_OK) {
-            serve_end(s, NGX_HTTP_S3_CACHE_FILL_ROOM);
+            serve_end(s, ctx->kept ? NGX_HTTP_S3_CACHE_FILL_ELSEWHERE
+                                   : NGX_HTTP_S3_CACHE_FILL_ROOM);
             return NGX_OK;
         }
 
@@ -615,6 +680,11 @@ serve_wait(serve_t *s)
             }
 
             serve_end(s, fill.reason & 0xff);
+            return NGX_OK;
+        }
+
+        if (fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER) {
+            serve_end(s, NGX_HTTP_S3_CACHE_FILL_ELSEWHERE);
             return NGX_OK;
         }
 
@@ -710,18 +780,25 @@ serve_meta(serve_t *s, s3c_writer_t *w)
 static ngx_int_t
 serve_body(serve_t *s, s3c_writer_t *w)
 {
-    int                       n;
-    size_t                    room, part, left;
+    int                       i, n;
+    size_t                    room, left;
     uint64_t                  off, end;
-    struct iovec              iov;
+    struct iovec              spans[SPANS_MAX];
     s3c_ram_pin_t            *pin;
     s3c_fill_view_t           fill;
     s3c_wire_frame_t          f;
     ngx_http_s3_cache_ctx_t  *ctx;
+    ngx_http_s3_cache_peer_conn_t  *conn;
 
     ctx = &s->ctx;
 
     if (s->window == 0) {
+
+        if (!s->starved) {
+            s->starved = 1;
+            s->since = ngx_current_msec;
+        }
+
         return NGX_DONE;
     }
 
@@ -756,6 +833,11 @@ serve_body(serve_t *s, s3c_writer_t *w)
             break;
         }
 
+        if (fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER) {
+            serve_end(s, NGX_HTTP_S3_CACHE_FILL_ELSEWHERE);
+            return NGX_OK;
+        }
+
         if (ngx_http_s3_cache_wait(ctx, pin, &fill, serve_more)
             != S3C_EXISTS)
         {
@@ -765,6 +847,14 @@ serve_body(serve_t *s, s3c_writer_t *w)
 
     left = ngx_min(ngx_min(fill.filled, end) - off,
                    ngx_min(ngx_min(room, S3C_WIRE_DATA_MAX), s->window));
+
+    n = SPANS_MAX;
+    left = s3c_ram_span(ctx->zone->ram, pin, off, left, spans, &n);
+
+    if (left == 0) {
+        serve_end(s, NGX_HTTP_S3_CACHE_FILL_BROKEN);
+        return NGX_OK;
+    }
 
     ngx_memzero(&f, sizeof(s3c_wire_frame_t));
     f.type = S3C_WIRE_DATA;
@@ -776,21 +866,14 @@ serve_body(serve_t *s, s3c_writer_t *w)
     }
 
     s3c_stats_add(&ctx->zone->stats, S3C_STAT_PEER_SENT, left);
+    conn = s->stream.link->data;
+    s3c_stats_node_add(&conn->counts, S3C_NODE_STAT_SENT, left);
 
     ctx->pos += left;
     s->window -= left;
 
-    while (left > 0) {
-        n = 1;
-
-        if (s3c_ram_span(ctx->zone->ram, pin, off, left, &iov, &n) == 0) {
-            return NGX_ERROR;
-        }
-
-        part = ngx_min(left, iov.iov_len);
-        s3c_write_bytes(w, iov.iov_base, part);
-        off += part;
-        left -= part;
+    for (i = 0; i < n; i++) {
+        s3c_write_bytes(w, spans[i].iov_base, spans[i].iov_len);
     }
 
     if (ctx->pos > ctx->reply.last) {

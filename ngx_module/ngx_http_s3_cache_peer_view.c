@@ -37,6 +37,7 @@ typedef struct ngx_http_s3_cache_view_s {
 
     view_ring_t                 now;
     unsigned                    configured:1;  /* it is that of the conf */
+    unsigned                    over:1;        /* the worker ends */
     uint64_t                    inputs;        /* hash of what made it */
     ngx_atomic_uint_t           version;       /* of the roster seen last */
     unsigned                    read:1;        /* there was one */
@@ -44,6 +45,7 @@ typedef struct ngx_http_s3_cache_view_s {
 
     /* by slot of the ring: the number of a near, or NOBODY */
     uint16_t                   *former;        /* NULL: never was one */
+    uint32_t                    since;         /* when the ring changed last */
     ngx_msec_t                  former_until;
     unsigned                    formers:1;     /* it is not over */
 
@@ -61,6 +63,7 @@ typedef struct ngx_http_s3_cache_view_s {
 } view_t;
 
 
+static ngx_uint_t view_learnt(view_t *v, ngx_uint_t slot, uint32_t since);
 static ngx_int_t view_static(view_t *v, ngx_cycle_t *cycle);
 static ngx_http_s3_cache_near_t *view_near(view_t *v, s3c_slice_t name,
     const struct sockaddr *sockaddr, socklen_t socklen);
@@ -127,6 +130,13 @@ ngx_http_s3_cache_view_init_worker(ngx_cycle_t *cycle,
         v->poll.cancelable = 1;
 
         view_poll(&v->poll);
+
+        /* a worker of a node that runs takes no request before it knows what
+           the others do */
+
+        while (v->builder != NULL) {
+            view_step(&v->step);
+        }
     }
 
     return NGX_OK;
@@ -153,8 +163,15 @@ ngx_http_s3_cache_view_exit_worker(ngx_http_s3_cache_main_conf_t *mcf)
             ngx_del_timer(&v->poll);
         }
 
+        v->over = 1;
+
+        /* who is told of one may be about to ask another */
+
         for (k = 0; k < v->nnears; k++) {
             ngx_http_s3_cache_near_close(v->nears[k]);
+        }
+
+        for (k = 0; k < v->nnears; k++) {
             ngx_free(v->nears[k]);
         }
 
@@ -240,12 +257,55 @@ ngx_http_s3_cache_view_owners(ngx_http_s3_cache_peers_t *peers,
 }
 
 
+void
+ngx_http_s3_cache_view_truth(ngx_http_s3_cache_peers_t *peers, uint64_t point)
+{
+    uint32_t  now;
+
+    now = (uint32_t) ngx_current_msec;
+
+    peers->shared->truth[point >> (64 - S3C_RING_SLOT_BITS)] = now ? now : 1;
+}
+
+
+/* Has anything been learnt there since? */
+
+static ngx_uint_t
+view_learnt(view_t *v, ngx_uint_t slot, uint32_t since)
+{
+    uint32_t  truth;
+
+    truth = v->peers->shared->truth[slot];
+
+    return truth != 0 && (int32_t) (truth - since) >= 0;
+}
+
+
+ngx_uint_t
+ngx_http_s3_cache_view_ready(ngx_http_s3_cache_peers_t *peers)
+{
+    view_t *v = peers->view;
+
+    return peers->redis == NULL || !v->configured;
+}
+
+
+ngx_uint_t
+ngx_http_s3_cache_view_over(ngx_http_s3_cache_peers_t *peers)
+{
+    view_t *v = peers->view;
+
+    return v->over;
+}
+
+
 ngx_http_s3_cache_near_t *
 ngx_http_s3_cache_view_former(ngx_http_s3_cache_peers_t *peers,
     uint64_t point)
 {
     view_t                    *v;
     uint16_t                   number;
+    ngx_uint_t                 slot;
     ngx_http_s3_cache_near_t  *near;
 
     v = peers->view;
@@ -259,9 +319,10 @@ ngx_http_s3_cache_view_former(ngx_http_s3_cache_peers_t *peers,
         return NULL;
     }
 
-    number = v->former[point >> (64 - S3C_RING_SLOT_BITS)];
+    slot = point >> (64 - S3C_RING_SLOT_BITS);
+    number = v->former[slot];
 
-    if (number == NOBODY) {
+    if (number == NOBODY || view_learnt(v, slot, v->since)) {
         return NULL;
     }
 
@@ -279,10 +340,11 @@ static ngx_http_s3_cache_near_t *
 view_near(view_t *v, s3c_slice_t name, const struct sockaddr *sockaddr,
     socklen_t socklen)
 {
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, number;
     ngx_http_s3_cache_near_t  *near, *old;
 
     old = NULL;
+    number = 0;
 
     for (i = 0; i < v->nnears; i++) {
         near = v->nears[i];
@@ -292,8 +354,11 @@ view_near(view_t *v, s3c_slice_t name, const struct sockaddr *sockaddr,
                                                                    : NULL;
         }
 
-        if (!near->listed && near->nlinks == 0 && near->knock == NULL) {
+        if (!near->listed && !near->stays && near->nlinks == 0
+            && near->knock == NULL)
+        {
             old = near;
+            number = i;
         }
     }
 
@@ -312,6 +377,13 @@ view_near(view_t *v, s3c_slice_t name, const struct sockaddr *sockaddr,
         /* one that went long ago makes room */
         near = old;
         near->rests = 0;
+        near->counts.row = NULL;
+
+        for (i = 0; v->former != NULL && i < S3C_RING_SLOTS; i++) {
+            if (v->former[i] == number) {
+                v->former[i] = NOBODY;
+            }
+        }
 
     } else {
         return NULL;
@@ -407,6 +479,7 @@ view_read(view_t *v)
     last = S3C_SLICE_NONE;
 
     for (i = 0; i < v->nnears; i++) {
+        v->nears[i]->stays = v->nears[i]->listed;
         v->nears[i]->listed = 0;
     }
 
@@ -607,7 +680,11 @@ view_step(ngx_event_t *ev)
     view_t *v = ev->data;
 
     if (s3c_ring_build_step(v->builder, S3C_RING_STEP) == S3C_AGAIN) {
-        ngx_post_event(&v->step, &ngx_posted_next_events);
+
+        if (!v->step.posted) {
+            ngx_post_event(&v->step, &ngx_posted_next_events);
+        }
+
         return;
     }
 
@@ -727,12 +804,16 @@ view_formers(view_t *v, const view_ring_t *old)
 
         if (before != NULL) {
             v->former[i] = numbers[member];
+
+        } else if (view_learnt(v, i, v->since)) {
+            v->former[i] = NOBODY;
         }
     }
 
     ngx_free(numbers);
 
     v->formers = 1;
+    v->since = (uint32_t) v->peers->shared->published;
     v->former_until = ngx_current_msec + v->peers->handover;
 }
 
@@ -772,4 +853,44 @@ view_ring_free(view_ring_t *r)
     ngx_free(r->nears);
     r->ring = NULL;
     r->nears = NULL;
+}
+
+
+/* --- what others look at ----------------------------------------------------- */
+
+uint64_t
+ngx_http_s3_cache_view_point(ngx_http_s3_cache_peers_t *peers,
+    const s3c_ident_t *ident, uint64_t off)
+{
+    uint64_t       stripe;
+    s3c_hash128_t  point;
+
+    point = s3c_hash128(peers->point_secret, ident->bytes, ident->len);
+    stripe = off / peers->stripe;
+
+    if (stripe > 0) {
+        point.hi ^= stripe;
+        point = s3c_hash128(peers->point_secret, &point, sizeof(point));
+    }
+
+    return point.lo;
+}
+
+
+const s3c_ring_t *
+ngx_http_s3_cache_view_ring(ngx_http_s3_cache_peers_t *peers,
+    ngx_http_s3_cache_near_t ***nears, uint64_t *epoch)
+{
+    view_t  *v;
+
+    v = peers->view;
+
+    if (v == NULL) {
+        return NULL;
+    }
+
+    *nears = v->now.nears;
+    *epoch = v->epoch;
+
+    return v->now.ring;
 }

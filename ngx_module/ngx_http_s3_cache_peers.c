@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_redis.h"
 #include "ngx_http_s3_cache_roster.h"
 #include "base/digest.h"
 
@@ -88,7 +89,7 @@ ngx_http_s3_cache_peers_init(ngx_conf_t *cf,
         }
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_s3_cache_redis_init(cf, mcf);
 }
 
 
@@ -109,6 +110,18 @@ ngx_http_s3_cache_peers_init_one(ngx_conf_t *cf,
         return ngx_http_s3_cache_peers_error(cf, peers, &peers->place,
                                "is for an unknown zone: no \"s3_cache_zone\" "
                                "has this name");
+    }
+
+    if (peers->member.line) {
+        peers->redis = ngx_http_s3_cache_redis_find_conf(mcf, &peers->name);
+
+        if (peers->redis == NULL) {
+            return ngx_http_s3_cache_peers_error(cf, peers, &peers->member,
+                                   "has a \"member\", but there is no "
+                                   "\"s3_cache_redis\" of this zone");
+        }
+
+        peers->redis->peers = peers;
     }
 
     /* as in the ring: by the bytes of their names */
@@ -312,7 +325,9 @@ ngx_http_s3_cache_peers_check_block(ngx_conf_t *cf,
 ngx_int_t
 ngx_http_s3_cache_peers_location(ngx_http_s3_cache_loc_conf_t *conf)
 {
-    uint64_t                        in[3];
+    uint64_t                        in[16];
+    ngx_uint_t                      i, n;
+    ngx_http_s3_cache_valid_t      *valid;
     ngx_http_s3_cache_peers_t      *peers;
     ngx_http_s3_cache_loc_conf_t  **slot;
 
@@ -322,9 +337,28 @@ ngx_http_s3_cache_peers_location(ngx_http_s3_cache_loc_conf_t *conf)
         return NGX_OK;
     }
 
+    ngx_memzero(in, sizeof(in));
+
     in[0] = conf->identity;
     in[1] = conf->block_size;
     in[2] = peers->stripe;
+
+    /* how long something is fresh is for its owner to say */
+
+    in[3] = conf->rules.mode;
+    in[4] = conf->rules.while_revalidate_ms;
+    in[5] = conf->rules.if_error_ms;
+    in[6] = conf->rules.client_revalidates;
+
+    n = (conf->valid != NULL) ? conf->valid->nelts : 0;
+    valid = (n > 0) ? conf->valid->elts : NULL;
+
+    for (i = 0; i < n; i++) {
+        in[7] = s3c_hash64(in, sizeof(in));
+        in[8] = valid[i].status;
+        in[9] = (uint64_t) valid[i].valid;
+    }
+
     conf->location = s3c_hash64(in, sizeof(in));
 
     slot = ngx_array_push(&peers->locations);

@@ -15,6 +15,7 @@
 
 
 #include "ngx_http_s3_cache_module.h"
+#include "cluster/hot.h"
 #include "cluster/ring.h"
 
 
@@ -41,6 +42,8 @@ struct ngx_http_s3_cache_peers_s {
     ngx_http_s3_cache_place_t   endpoint;      /* of the first one, if any */
 
     ngx_array_t                 nodes;         /* ngx_http_s3_cache_node_t */
+    ngx_http_s3_cache_place_t   member;        /* line 0: "node" it is */
+    in_port_t                   member_port;   /* if it has no address */
     ngx_uint_t                  self;          /* which of them this one is */
     ngx_str_t                   self_name;     /* as configured, or "" */
     ngx_http_s3_cache_place_t   self_place;
@@ -59,6 +62,8 @@ struct ngx_http_s3_cache_peers_s {
                                                   former one before the origin */
     ngx_uint_t                  links;         /* to a node, of a worker; at
                                                   most */
+    ngx_uint_t                  mirror_share;  /* of the zone, %; 0: off */
+    ngx_msec_t                  mirror_time;   /* lifetime of a mirror */
 
     ngx_flag_t                  ssl_enable;
     ngx_str_t                   ssl_certificate;       /* this node's */
@@ -78,6 +83,8 @@ struct ngx_http_s3_cache_peers_s {
     struct ngx_http_s3_cache_roster_sh_s  *shared;  /* of all workers */
 
     const s3c_ring_t           *ring;          /* NULL under nginx -t, -s */
+    s3c_hot_rule_t              hot_rule;      /* for a ring of this digest */
+    uint64_t                    hot_digest;
     uint8_t                     point_secret[S3C_HASH_SECRET_BYTES];
 };
 
@@ -97,6 +104,10 @@ char *ngx_http_s3_cache_peers_error(ngx_conf_t *cf,
 char *ngx_http_s3_cache_peers_node(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* node: "member [address:]port [weight=number] [zone=label]", instead. */
+char *ngx_http_s3_cache_peers_member(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* peers: "s3_cache_peer_endpoint <zone>"; location context. */
 char *ngx_http_s3_cache_peers_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -112,6 +123,9 @@ ngx_int_t ngx_http_s3_cache_peers_location(
 /* Do blocks of this size fit into stripes? */
 char *ngx_http_s3_cache_peers_check_block(ngx_conf_t *cf,
     ngx_http_s3_cache_zone_t *zone, size_t block_size);
+
+/* node: 1 to max printable ASCII characters without spaces? */
+ngx_uint_t ngx_http_s3_cache_peers_printable(ngx_str_t *s, size_t max);
 
 /* self */
 char *ngx_http_s3_cache_peers_find_self(ngx_conf_t *cf,

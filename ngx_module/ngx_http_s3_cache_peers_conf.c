@@ -13,7 +13,8 @@
 #define STRIPE_UNIT        (64 * 1024)              /* the least block size */
 #define STRIPE_MAX         ((off_t) 1 << 40)
 #define TIME_MAX           (60 * 60 * 1000)
-#define LINKS_MAX          64
+#define LINKS_MAX          16
+#define MIRROR_SHARE_MAX   50
 
 #define param(field)       offsetof(ngx_http_s3_cache_peers_t, field)
 
@@ -30,6 +31,8 @@ static char *ngx_http_s3_cache_peers_time(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_s3_cache_peers_links(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_s3_cache_peers_mirror(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_s3_cache_peers_complete(ngx_conf_t *cf,
     ngx_http_s3_cache_peers_t *peers);
 
@@ -41,6 +44,13 @@ static ngx_command_t  ngx_http_s3_cache_peers_params[] = {
     { ngx_string("node"),
       NGX_CONF_2MORE,
       ngx_http_s3_cache_peers_node,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("member"),
+      NGX_CONF_1MORE,
+      ngx_http_s3_cache_peers_member,
       0,
       0,
       NULL },
@@ -104,6 +114,13 @@ static ngx_command_t  ngx_http_s3_cache_peers_params[] = {
     { ngx_string("links"),
       NGX_CONF_TAKE1,
       ngx_http_s3_cache_peers_links,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("mirror"),
+      NGX_CONF_TAKE12,
+      ngx_http_s3_cache_peers_mirror,
       0,
       0,
       NULL },
@@ -232,6 +249,8 @@ ngx_http_s3_cache_peers_get(ngx_conf_t *cf, ngx_str_t *zone)
     peers->hedge = NGX_CONF_UNSET_MSEC;
     peers->handover = NGX_CONF_UNSET_MSEC;
     peers->links = NGX_CONF_UNSET_UINT;
+    peers->mirror_share = NGX_CONF_UNSET_UINT;
+    peers->mirror_time = NGX_CONF_UNSET_MSEC;
     peers->ssl_enable = NGX_CONF_UNSET;
 
     pp = ngx_array_push(&mcf->peers);
@@ -312,9 +331,10 @@ ngx_http_s3_cache_peers_param(ngx_conf_t *cf, ngx_command_t *dummy,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown parameter \"%V\" of s3_cache_peers: it knows "
-                       "node, self, secret, stripe, connect_timeout, timeout, "
-                       "retry, hedge, handover, links, ssl, ssl_certificate, "
-                       "ssl_certificate_key, ssl_trusted_certificate and "
+                       "node, member, self, secret, stripe, connect_timeout, "
+                       "timeout, retry, hedge, handover, links, mirror, ssl, "
+                       "ssl_certificate, ssl_certificate_key, "
+                       "ssl_trusted_certificate and "
                        "include", &value[0]);
 
     return NGX_CONF_ERROR;
@@ -349,44 +369,20 @@ ngx_http_s3_cache_peers_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_s3_cache_peers_t *peers = conf;
 
-    char       *rv;
-    u_char     *end;
-    ngx_str_t  *value, name, text, line;
+    ngx_str_t  *value, line;
 
     if (peers->secret.data) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
-    line = value[1];
-    ngx_str_null(&text);
 
-    if (ngx_strncmp(value[1].data, "file=", 5) == 0) {
+    if (ngx_strcmp(value[1].data, "file=") == 0) {
+        return "needs a path behind \"file=\"";
+    }
 
-        name.data = value[1].data + 5;
-        name.len = value[1].len - 5;
-
-        if (name.len == 0) {
-            return "needs a path behind \"file=\"";
-        }
-
-        if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK
-            || ngx_http_s3_cache_secret_load(cf, &name, &text) != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-
-        line = text;
-
-        end = ngx_strlchr(line.data, line.data + line.len, LF);
-
-        if (end) {
-            line.len = end - line.data;
-        }
-
-        if (line.len > 0 && line.data[line.len - 1] == CR) {
-            line.len--;
-        }
+    if (ngx_http_s3_cache_secret_line(cf, &value[1], &line) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (line.len < SECRET_MIN || line.len > SECRET_MAX) {
@@ -394,20 +390,12 @@ ngx_http_s3_cache_peers_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "\"secret\" of s3_cache_peers has %uz characters: "
                            "%d to %d are needed",
                            line.len, SECRET_MIN, SECRET_MAX);
-        rv = NGX_CONF_ERROR;
-
-    } else {
-        peers->secret.len = line.len;
-        peers->secret.data = ngx_pstrdup(cf->pool, &line);
-        rv = peers->secret.data ? NGX_CONF_OK : NGX_CONF_ERROR;
+        return NGX_CONF_ERROR;
     }
 
-    if (text.data) {
-        ngx_explicit_memzero(text.data, text.len);
-        ngx_free(text.data);
-    }
+    peers->secret = line;
 
-    return rv;
+    return NGX_CONF_OK;
 }
 
 
@@ -499,6 +487,67 @@ ngx_http_s3_cache_peers_links(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* mirror share% [time] | off */
+
+static char *
+ngx_http_s3_cache_peers_mirror(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_s3_cache_peers_t *peers = conf;
+
+    ngx_int_t   share, ms;
+    ngx_str_t  *value;
+
+    if (peers->mirror_share != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts < 2 || cf->args->nelts > 3) {
+        return "takes a share and a time, or \"off\"";
+    }
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        peers->mirror_share = 0;
+        return NGX_CONF_OK;
+    }
+
+    share = NGX_ERROR;
+
+    if (value[1].len > 1 && value[1].data[value[1].len - 1] == '%') {
+        share = ngx_atoi(value[1].data, value[1].len - 1);
+    }
+
+    if (share < 1 || share > MIRROR_SHARE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"mirror %V\" of s3_cache_peers: 1%% to "
+                           "%d%% of the zone, or \"off\", is needed",
+                           &value[1], MIRROR_SHARE_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    peers->mirror_share = share;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    ms = ngx_parse_time(&value[2], 0);
+
+    if (ms == NGX_ERROR || ms == 0 || ms > TIME_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"mirror %V %V\" of s3_cache_peers: a "
+                           "time from 1ms to 1h is needed",
+                           &value[1], &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    peers->mirror_time = ms;
+
+    return NGX_CONF_OK;
+}
+
+
 /* At the end of the block: what has to be there, and fits together. */
 
 static char *
@@ -517,10 +566,12 @@ ngx_http_s3_cache_peers_complete(ngx_conf_t *cf,
 
     if (peers->nodes.nelts == 0) {
         return ngx_http_s3_cache_peers_error(cf, peers, &peers->place,
-                                             "has no \"node\"");
+                              "has no \"node\" and no \"member\"");
     }
 
-    if (weight == 0) {
+    /* others may own what a member does not */
+
+    if (weight == 0 && peers->member.line == 0) {
         return ngx_http_s3_cache_peers_error(cf, peers, &peers->place,
                     "has only nodes of weight 0: one of 1 or more is needed");
     }
@@ -557,6 +608,8 @@ ngx_http_s3_cache_peers_complete(ngx_conf_t *cf,
     ngx_conf_init_msec_value(peers->hedge, 300);
     ngx_conf_init_msec_value(peers->handover, 120000);
     ngx_conf_init_uint_value(peers->links, 4);
+    ngx_conf_init_uint_value(peers->mirror_share, 5);
+    ngx_conf_init_msec_value(peers->mirror_time, 10000);
 
     return NGX_CONF_OK;
 }

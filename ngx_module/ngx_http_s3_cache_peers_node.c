@@ -7,13 +7,17 @@
 #include "ngx_http_s3_cache_peers.h"
 
 
-static ngx_uint_t ngx_http_s3_cache_peers_printable(ngx_str_t *s, size_t max);
 static char *ngx_http_s3_cache_peers_node_param(ngx_conf_t *cf,
     ngx_http_s3_cache_node_t *node, ngx_str_t *param);
 static char *ngx_http_s3_cache_peers_node_address(ngx_conf_t *cf,
     ngx_http_s3_cache_node_t *node, ngx_str_t *address);
 static char *ngx_http_s3_cache_peers_node_unique(ngx_conf_t *cf,
     ngx_http_s3_cache_peers_t *peers, ngx_http_s3_cache_node_t *node);
+
+
+static const char  ngx_http_s3_cache_peers_both[] =
+    "cannot stand beside the other: \"node\" lists all nodes, \"member\" "
+    "says that Redis does";
 
 
 /* node name address [weight=number] [zone=label] */
@@ -31,6 +35,10 @@ ngx_http_s3_cache_peers_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (cf->args->nelts < 3) {
         return "needs a name and an address, as in \"node a 10.0.0.1:9100\"";
+    }
+
+    if (peers->member.line) {
+        return (char *) ngx_http_s3_cache_peers_both;
     }
 
     if (!ngx_http_s3_cache_peers_printable(&value[1], S3C_RING_NAME_MAX)) {
@@ -77,6 +85,82 @@ ngx_http_s3_cache_peers_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     *np = node;
+
+    return NGX_CONF_OK;
+}
+
+
+/* member [address:]port [weight=number] [zone=label]; it gets its name when
+ * all of the block has been read */
+
+char *
+ngx_http_s3_cache_peers_member(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_s3_cache_peers_t *peers = conf;
+
+    ngx_int_t                  port;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    ngx_http_s3_cache_node_t   node, *np;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts < 2) {
+        return "needs a port, as in \"member 9100\"";
+    }
+
+    if (peers->member.line) {
+        return "is duplicate";
+    }
+
+    if (peers->nodes.nelts) {
+        return (char *) ngx_http_s3_cache_peers_both;
+    }
+
+    ngx_memzero(&node, sizeof(ngx_http_s3_cache_node_t));
+
+    ngx_str_set(&node.name, "member");
+    node.weight = NGX_CONF_UNSET_UINT;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_s3_cache_peers_node_param(cf, &node, &value[i])
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ngx_conf_init_uint_value(node.weight, 1);
+
+    port = ngx_atoi(value[1].data, value[1].len);
+
+    if (port == NGX_ERROR) {
+
+        if (ngx_http_s3_cache_peers_node_address(cf, &node, &value[1])
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (port < 1 || port > 65535) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid port \"%V\" of \"member\": 1 to 65535 is "
+                           "needed", &value[1]);
+        return NGX_CONF_ERROR;
+
+    } else {
+        peers->member_port = (in_port_t) port;
+    }
+
+    np = ngx_array_push(&peers->nodes);
+    if (np == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *np = node;
+
+    peers->member.file = cf->conf_file->file.name;
+    peers->member.line = cf->conf_file->line;
 
     return NGX_CONF_OK;
 }
@@ -147,7 +231,7 @@ twice:
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_s3_cache_peers_printable(ngx_str_t *s, size_t max)
 {
     size_t  i;

@@ -12,6 +12,8 @@
 #define SELF_UNKNOWN  ((ngx_uint_t) -1)
 
 
+static char *ngx_http_s3_cache_peers_name_self(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers);
 static ngx_uint_t ngx_http_s3_cache_peers_by_name(
     ngx_http_s3_cache_peers_t *peers, ngx_str_t *name, ngx_uint_t nocase);
 static ngx_uint_t ngx_http_s3_cache_peers_by_host(ngx_conf_t *cf,
@@ -28,6 +30,10 @@ ngx_http_s3_cache_peers_find_self(ngx_conf_t *cf,
 {
     const char                *why;
     ngx_http_s3_cache_node_t  *nodes;
+
+    if (peers->member.line) {
+        return ngx_http_s3_cache_peers_name_self(cf, peers);
+    }
 
     if (peers->self_place.line) {
 
@@ -57,6 +63,39 @@ ngx_http_s3_cache_peers_find_self(ngx_conf_t *cf,
     ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
                   "s3_cache_peers \"%V\": this is node \"%V\", %s",
                   &peers->name, &nodes[peers->self].name, why);
+
+    return NGX_CONF_OK;
+}
+
+
+/* A member is the only node that the configuration knows. */
+
+static char *
+ngx_http_s3_cache_peers_name_self(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers)
+{
+    ngx_http_s3_cache_node_t  *self;
+
+    self = peers->nodes.elts;
+
+    self->name = peers->self_place.line ? peers->self_name
+                                        : cf->cycle->hostname;
+    peers->self = 0;
+
+    if (!ngx_http_s3_cache_peers_printable(&self->name, S3C_RING_NAME_MAX)) {
+        return ngx_http_s3_cache_peers_error(cf, peers,
+                                 peers->self_place.line
+                                 ? &peers->self_place : &peers->member,
+                                 "cannot name this node: 1 to 255 printable "
+                                 "ASCII characters without spaces are needed "
+                                 "as \"self\" or as the host's name");
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
+                  "s3_cache_peers \"%V\": this is node \"%V\", %s",
+                  &peers->name, &self->name,
+                  peers->self_place.line ? "as \"self\" says"
+                                         : "by the name of the host");
 
     return NGX_CONF_OK;
 }

@@ -65,8 +65,9 @@ ngx_http_s3_cache_reply(ngx_http_s3_cache_ctx_t *ctx)
 
     ctx->tier = ctx->peered ? NGX_HTTP_S3_CACHE_TIER_PEER
                 : ctx->led ? NGX_HTTP_S3_CACHE_TIER_ORIGIN
-                : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
-                  ? NGX_HTTP_S3_CACHE_TIER_FLASH
+                : (ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
+                   || ctx->tier == NGX_HTTP_S3_CACHE_TIER_MIRROR)
+                  ? ctx->tier
                 : NGX_HTTP_S3_CACHE_TIER_RAM;
 
     ctx->pos = ctx->reply.first;

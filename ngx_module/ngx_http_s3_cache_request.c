@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_peer.h"
 
 
 /* of the hits, so many are timed; of what waits, all is */
@@ -523,11 +524,20 @@ ngx_http_s3_cache_run(ngx_http_s3_cache_ctx_t *ctx,
 void
 ngx_http_s3_cache_release(ngx_http_s3_cache_ctx_t *ctx)
 {
+    ngx_uint_t  i;
+
     ngx_http_s3_cache_unwatch(&ctx->watch);
+    ngx_http_s3_cache_errand_leave(ctx);
     ctx->view.rec = NULL;
 
     if (ctx->zone->ram == NULL) {
         return;
+    }
+
+    for (i = 0; ctx->aheads != NULL && i < ctx->conf->read_ahead; i++) {
+        if (s3c_ram_pinned(&ctx->aheads[i].pin)) {
+            s3c_ram_unpin(ctx->zone->ram, &ctx->aheads[i].pin);
+        }
     }
 
     if (s3c_ram_pinned(&ctx->block_pin)) {

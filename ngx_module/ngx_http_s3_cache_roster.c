@@ -13,6 +13,7 @@
 
 static ngx_int_t ngx_http_s3_cache_roster_init(ngx_shm_zone_t *shm_zone,
     void *data);
+static void ngx_http_s3_cache_roster_name(ngx_http_s3_cache_roster_sh_t *sh);
 
 
 static ngx_inline ngx_slab_pool_t *
@@ -79,9 +80,32 @@ ngx_http_s3_cache_roster_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     peers->shared->born = ngx_current_msec;
+    ngx_http_s3_cache_roster_name(peers->shared);
+
     pool->data = peers->shared;
 
     return NGX_OK;
+}
+
+
+/* Milliseconds and chance, in hexadecimal. */
+
+static void
+ngx_http_s3_cache_roster_name(ngx_http_s3_cache_roster_sh_t *sh)
+{
+    u_char        *p, text[S3C_MEMBER_ID_MAX + 1];
+    ngx_time_t    *tp;
+    ngx_uint_t     i;
+
+    tp = ngx_timeofday();
+
+    p = ngx_sprintf(text, "%016xL", (uint64_t) tp->sec * 1000 + tp->msec);
+
+    for (i = 0; i < 2; i++) {
+        p = ngx_sprintf(p, "%08xD", (uint32_t) ngx_random());
+    }
+
+    ngx_memcpy(sh->id, text, S3C_MEMBER_ID_MAX);
 }
 
 
@@ -110,6 +134,7 @@ ngx_http_s3_cache_roster_publish(ngx_http_s3_cache_peers_t *peers,
 
         sh->len = text.len;
         sh->epoch = epoch;
+        sh->published = ngx_current_msec;
         sh->version++;
     }
 

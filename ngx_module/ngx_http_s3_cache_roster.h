@@ -11,21 +11,38 @@
 
 #include "ngx_http_s3_cache_peers.h"
 #include "cluster/member.h"
+#include "stats/stats_node.h"
 
 
 #define NGX_HTTP_S3_CACHE_ROSTER_BYTES  (S3C_RING_MEMBERS_MAX                 \
                                          * S3C_MEMBER_LINE_MAX)
 
 
-/* Zeroed when it is made. Text and its length under the slab pool's mutex, the
- * rest by atomics. */
+/* Zeroed when it is made. Text and its length under the slab pool's mutex, and
+ * so are rows of nodes found and made; the rest by atomics; what is hot is
+ * mirror.c's. */
 typedef struct ngx_http_s3_cache_roster_sh_s {
     ngx_atomic_t                version;       /* of the text; 0: none yet */
     ngx_atomic_t                epoch;
     ngx_atomic_t                draining;      /* the operator's wish */
+    ngx_atomic_t                published;     /* ngx_current_msec, then */
+    /* By slot of the ring: when this node last learnt that an object there is
+     * not what it was; as `published`, 32 bits. 0: never. */
+    uint32_t                    truth[S3C_RING_SLOTS];
     ngx_msec_t                  born;          /* when this was made */
+    ngx_atomic_t                generation;    /* of the newest cycle that has
+                                                  a keeper */
+    ngx_atomic_t                keeper;        /* pid of the worker that last
+                                                  renewed the lease; 0: none */
+    u_char                      id[S3C_MEMBER_ID_MAX];  /* of this run of
+                                                  nginx, all its reloads; a
+                                                  later run's is greater */
     size_t                      len;
     u_char                      text[NGX_HTTP_S3_CACHE_ROSTER_BYTES];
+    s3c_hot_sh_t                hot;
+    s3c_hot_budget_sh_t         budget;
+    s3c_hot_due_sh_t            due;
+    s3c_stats_nodes_sh_t        nodes;         /* what is counted of them */
 } ngx_http_s3_cache_roster_sh_t;
 
 

@@ -77,3 +77,62 @@ done:
 
     return rc;
 }
+
+
+ngx_int_t
+ngx_http_s3_cache_secret_line(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_str_t *line)
+{
+    u_char     *end;
+    ngx_str_t   name, text, first;
+
+    first = *value;
+    ngx_str_null(&text);
+
+    if (ngx_strncmp(value->data, "file=", 5) == 0) {
+
+        name.data = value->data + 5;
+        name.len = value->len - 5;
+
+        if (name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "a path is needed behind \"file=\"");
+            return NGX_ERROR;
+        }
+
+        if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK
+            || ngx_http_s3_cache_secret_load(cf, &name, &text) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        first = text;
+
+        end = ngx_strlchr(first.data, first.data + first.len, LF);
+
+        if (end) {
+            first.len = end - first.data;
+        }
+
+        if (first.len > 0 && first.data[first.len - 1] == CR) {
+            first.len--;
+        }
+    }
+
+    /* a byte more: not NULL when it is empty */
+
+    line->len = first.len;
+    line->data = ngx_pnalloc(cf->pool, first.len + 1);
+
+    if (line->data) {
+        ngx_memcpy(line->data, first.data, first.len);
+        line->data[first.len] = '\0';
+    }
+
+    if (text.data) {
+        ngx_explicit_memzero(text.data, text.len);
+        ngx_free(text.data);
+    }
+
+    return line->data ? NGX_OK : NGX_ERROR;
+}

@@ -221,6 +221,8 @@ ngx_http_s3_cache_sent(ngx_http_s3_cache_ctx_t *ctx, size_t bytes)
                   : ctx->led ? S3C_STAT_SENT_ORIGIN
                   : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH
                     ? S3C_STAT_SENT_FLASH
+                  : ctx->tier == NGX_HTTP_S3_CACHE_TIER_MIRROR
+                    ? S3C_STAT_SENT_MIRROR
                   : S3C_STAT_SENT_RAM,
                   bytes);
     s3c_stats_bucket_add(stats, ctx->bucket,

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_s3_cache_status.h"
+#include "ngx_http_s3_cache_explain.h"
 
 
 #define NGX_HTTP_S3_CACHE_STATUS_ZONES      16
@@ -26,6 +27,11 @@ static ngx_int_t ngx_http_s3_cache_status_prometheus_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_s3_cache_status_reply(ngx_http_request_t *r,
     const ngx_http_s3_cache_status_format_t *format);
+static ngx_buf_t *ngx_http_s3_cache_status_buf(ngx_http_request_t *r,
+    const s3c_writer_t *w);
+static ngx_int_t ngx_http_s3_cache_status_output(ngx_http_request_t *r,
+    ngx_uint_t status, const ngx_http_s3_cache_status_format_t *format,
+    ngx_buf_t *b);
 
 
 static const ngx_http_s3_cache_status_format_t
@@ -243,9 +249,9 @@ ngx_http_s3_cache_status_print(ngx_http_request_t *r,
 {
     size_t             size;
     u_char            *p;
-    ngx_buf_t         *b;
     ngx_uint_t         n;
     s3c_writer_t       w;
+    ngx_uint_t         i, units;
     s3c_stats_zone_t  *zones;
 
     zones = ngx_http_s3_cache_status_zones(r, &n);
@@ -253,12 +259,14 @@ ngx_http_s3_cache_status_print(ngx_http_request_t *r,
         return NULL;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NULL;
+    units = n + 1;
+
+    for (i = 0; i < n; i++) {
+        /* most of it is histograms: ten nodes or so have room in a unit */
+        units += zones[i].ring ? zones[i].ring->n_members / 10 : 0;
     }
 
-    for (size = (n + 1) * NGX_HTTP_S3_CACHE_STATUS_ZONE_SIZE;
+    for (size = units * NGX_HTTP_S3_CACHE_STATUS_ZONE_SIZE;
          size <= NGX_HTTP_S3_CACHE_STATUS_SIZE_MAX;
          size *= 2)
     {
@@ -271,13 +279,7 @@ ngx_http_s3_cache_status_print(ngx_http_request_t *r,
         format->print(&w, zones, (unsigned) n);
 
         if (s3c_writer_ok(&w)) {
-            b->pos = w.start;
-            b->last = w.pos;
-            b->memory = 1;
-            b->last_buf = (r == r->main) ? 1 : 0;
-            b->last_in_chain = 1;
-
-            return b;
+            return ngx_http_s3_cache_status_buf(r, &w);
         }
 
         (void) ngx_pfree(r->pool, p);
@@ -287,6 +289,26 @@ ngx_http_s3_cache_status_print(ngx_http_request_t *r,
                   "s3 cache status of %ui zones is too large", n);
 
     return NULL;
+}
+
+
+static ngx_buf_t *
+ngx_http_s3_cache_status_buf(ngx_http_request_t *r, const s3c_writer_t *w)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->pos = w->start;
+    b->last = w->pos;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    return b;
 }
 
 
@@ -315,9 +337,9 @@ static ngx_int_t
 ngx_http_s3_cache_status_reply(ngx_http_request_t *r,
     const ngx_http_s3_cache_status_format_t *format)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
+    ngx_int_t   rc;
+    ngx_str_t   path;
+    ngx_buf_t  *b;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -328,17 +350,54 @@ ngx_http_s3_cache_status_reply(ngx_http_request_t *r,
         return rc;
     }
 
+    if (ngx_http_arg(r, (u_char *) "explain", sizeof("explain") - 1, &path)
+        == NGX_OK)
+    {
+        return ngx_http_s3_cache_explain(r, &path);
+    }
+
     format = ngx_http_s3_cache_status_choose(r, format);
     if (format == NULL) {
         return NGX_HTTP_BAD_REQUEST;
     }
 
     b = ngx_http_s3_cache_status_print(r, format);
-    if (b == NULL || ngx_http_s3_cache_status_no_store(r) != NGX_OK) {
+    if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = NGX_HTTP_OK;
+    return ngx_http_s3_cache_status_output(r, NGX_HTTP_OK, format, b);
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_status_send(ngx_http_request_t *r, ngx_uint_t status,
+    const s3c_writer_t *w)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_http_s3_cache_status_buf(r, w);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_s3_cache_status_output(r, status,
+                                           &ngx_http_s3_cache_status_json, b);
+}
+
+
+static ngx_int_t
+ngx_http_s3_cache_status_output(ngx_http_request_t *r, ngx_uint_t status,
+    const ngx_http_s3_cache_status_format_t *format, ngx_buf_t *b)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  out;
+
+    if (ngx_http_s3_cache_status_no_store(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = status;
     r->headers_out.content_type = format->content_type;
     r->headers_out.content_type_len = format->type_len;
     r->headers_out.content_type_lowcase = NULL;

@@ -24,8 +24,13 @@
 char *ngx_http_s3_cache_status_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* The content handler; answers JSON unless the request says otherwise. */
+/* The content handler; answers JSON unless the request says otherwise. With
+ * the argument "explain": where an object is, explain.c. */
 ngx_int_t ngx_http_s3_cache_status_handler(ngx_http_request_t *r);
+
+/* Sends what has been written, as JSON. */
+ngx_int_t ngx_http_s3_cache_status_send(ngx_http_request_t *r,
+    ngx_uint_t status, const s3c_writer_t *w);
 
 
 /*

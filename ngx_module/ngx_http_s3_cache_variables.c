@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_peer.h"
 
 
 typedef enum {
@@ -11,7 +12,8 @@ typedef enum {
     VAR_TIER,
     VAR_BUCKET,
     VAR_KEY,
-    VAR_BYPASS
+    VAR_BYPASS,
+    VAR_OWNER
 } ngx_http_s3_cache_var_e;
 
 
@@ -36,6 +38,9 @@ static ngx_http_variable_t  ngx_http_s3_cache_vars[] = {
 
     { ngx_string("s3_cache_bypass"), NULL, ngx_http_s3_cache_variable,
       VAR_BYPASS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_owner"), NULL, ngx_http_s3_cache_variable,
+      VAR_OWNER, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -81,6 +86,9 @@ ngx_http_s3_cache_tier_name(ngx_http_s3_cache_ctx_t *ctx)
     case NGX_HTTP_S3_CACHE_TIER_FLASH:
         return S3C_SLICE("flash");
 
+    case NGX_HTTP_S3_CACHE_TIER_MIRROR:
+        return S3C_SLICE("mirror");
+
     case NGX_HTTP_S3_CACHE_TIER_PEER:
         return S3C_SLICE("peer");
 
@@ -94,18 +102,49 @@ ngx_http_s3_cache_tier_name(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
+/* The node that owns the object: of its first stripe. */
+
+static s3c_slice_t
+ngx_http_s3_cache_owner_name(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_s3_cache_target_t *target)
+{
+    s3c_ident_t                 ident;
+    ngx_http_s3_cache_peers_t  *peers;
+
+    peers = ctx->zone->peers;
+
+    /* made anew: what is not read from the cache has none */
+
+    if (peers == NULL || target == NULL
+        || target->op.kind != S3C_OP_GET_OBJECT
+        || s3c_ident_make(&ident, ctx->conf->identity, target->addr.bucket,
+                          target->addr.key, target->op.version_id)
+           != S3C_OK)
+    {
+        return S3C_SLICE_NONE;
+    }
+
+    return ngx_http_s3_cache_slice(ngx_http_s3_cache_peer_owner(peers,
+                        ngx_http_s3_cache_view_point(peers, &ident, 0)));
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    s3c_slice_t                  s;
-    ngx_str_t                   *name;
-    ngx_http_s3_cache_ctx_t     *ctx;
-    ngx_http_s3_cache_target_t  *target;
+    s3c_slice_t                    s;
+    ngx_str_t                     *name;
+    ngx_http_s3_cache_ctx_t       *ctx;
+    ngx_http_s3_cache_target_t    *target;
+    ngx_http_s3_cache_loc_conf_t  *lcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
 
-    if (ctx == NULL) {
+    /* the context of a link's request is another */
+
+    if (ctx == NULL || lcf->endpoint) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -140,6 +179,10 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
         if (ctx->bypass != NULL) {
             s = s3c_slice(ctx->bypass, ngx_strlen(ctx->bypass));
         }
+        break;
+
+    case VAR_OWNER:
+        s = ngx_http_s3_cache_owner_name(ctx, target);
         break;
     }
 

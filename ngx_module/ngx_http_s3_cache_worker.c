@@ -6,7 +6,9 @@
  */
 
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_mirror.h"
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_redis.h"
 #include "ngx_http_s3_cache_store.h"
 
 
@@ -59,6 +61,11 @@ ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle)
     if (ngx_http_s3_cache_view_init_worker(cycle, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    if (ngx_http_s3_cache_redis_init_worker(cycle, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    ngx_http_s3_cache_counts_init_worker(mcf);
 
     return ngx_http_s3_cache_origin_init_worker(cycle);
 }
@@ -179,6 +186,7 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_s3_cache_redis_exit_worker();
     ngx_http_s3_cache_ring_exit(cycle);
     ngx_http_s3_cache_flash_exit();
     ngx_http_s3_cache_view_exit_worker(mcf);
@@ -288,6 +296,8 @@ ngx_http_s3_cache_worker_sweep(ngx_event_t *ev)
     ngx_http_s3_cache_zone_t *zone = ev->data;
 
     uint32_t  n;
+
+    ngx_http_s3_cache_mirror_sweep(zone);
 
     n = s3c_ram_sweep(zone->ram, ngx_http_s3_cache_now());
 

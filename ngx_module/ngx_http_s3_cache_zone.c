@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_peer.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -296,6 +297,7 @@ ngx_http_s3_cache_zones_view(ngx_http_request_t *r, s3c_stats_zone_t *zones,
         }
 
         ngx_http_s3_cache_ring_view(r->pool, zone, &zones[i]);
+        ngx_http_s3_cache_peer_status(r->pool, zone, &zones[i]);
     }
 
     return i;

@@ -255,6 +255,9 @@ typedef enum {
 #define S3C_WIRE_TRUTH  1u /* only what was validated after the ASK came will
                               do */
 #define S3C_WIRE_KEPT   2u /* only what the server has: no fetch for it */
+#define S3C_WIRE_FIRST  4u /* the server is the first owner, by the client's
+                              ring */
+#define S3C_WIRE_FULL   8u /* a record with all checksums */
 
 /* meta.flags: where the server had it; none: it had to be fetched */
 #define S3C_WIRE_RAM    1u

@@ -5,6 +5,9 @@
  */
 #include "cluster/wire.h"
 
+#define ASK_FLAGS  (S3C_WIRE_TRUTH | S3C_WIRE_KEPT | S3C_WIRE_FIRST           \
+                    | S3C_WIRE_FULL)
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "what lies on the wire is little-endian, and read as it is"
 #endif
@@ -47,7 +50,7 @@ static bool
 ask_ok(const s3c_wire_ask_t *ask)
 {
     if (ask->what == 0 || ask->what >= S3C_WIRE_WHATS
-        || (ask->flags & ~(S3C_WIRE_TRUTH | S3C_WIRE_KEPT)) != 0
+        || (ask->flags & ~ASK_FLAGS) != 0
         || ask->etag.len > S3C_WIRE_ETAG_MAX
         || ask->bucket.len < 1 || ask->bucket.len > S3C_WIRE_BUCKET_MAX
         || ask->key.len < 1 || ask->key.len > S3C_WIRE_KEY_MAX

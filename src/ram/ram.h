@@ -62,6 +62,7 @@ typedef struct {
     uint64_t          filled;      /* readable bytes from the start */
     uint32_t          size;        /* whole payload; 0 while ASKING */
     uint32_t          reason;      /* the leader's word when FAILED, not 0 */
+    uint32_t          mark;        /* the leader's word before that, or 0 */
 } s3c_fill_view_t;
 
 /* reason that the tier itself gives: the leader's worker died */
@@ -129,6 +130,9 @@ uint32_t s3c_ram_sweep(s3c_ram_t *ram, uint64_t now_ms);
  * one exception: the pin table grows under the lock, a few times in a life.) */
 s3c_status_t s3c_ram_find(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
     s3c_ram_pin_t *pin) S3C_MUST_CHECK;
+/* The same, but nothing is noted: who looks is no reader. */
+s3c_status_t s3c_ram_peek(s3c_ram_t *ram, s3c_hash128_t key,
+    s3c_ram_pin_t *pin) S3C_MUST_CHECK;
 void s3c_ram_unpin(s3c_ram_t *ram, s3c_ram_pin_t *pin);   /* zeroes *pin */
 /* A second pin on the same entry. BUSY as above. */
 s3c_status_t s3c_ram_pin_again(s3c_ram_t *ram, const s3c_ram_pin_t *pin,
@@ -165,6 +169,10 @@ s3c_status_t s3c_ram_fill_alloc(s3c_ram_t *ram, const s3c_ram_pin_t *pin,
 /* Leader: the first `filled` bytes are written; phase BODY; wakes watchers. */
 void s3c_ram_fill_publish(s3c_ram_t *ram, const s3c_ram_pin_t *pin,
     uint32_t filled);
+/* Leader: something that followers may want to know of a fill that goes on;
+ * wakes watchers. */
+void s3c_ram_fill_mark(s3c_ram_t *ram, const s3c_ram_pin_t *pin,
+    uint32_t mark);
 /* Leader: all bytes are there: live from now on; wakes watchers. CHANGED:
  * the key was dropped meanwhile, so the bytes serve those who hold pins, and
  * nobody else will find them. */

@@ -88,6 +88,7 @@ fill_take(s3c_ram_t *ram, uint32_t entry, uint32_t *number)
     f->leader = ram->slot;
     S3C_RAM_SET(f->phase, S3C_FILL_ASKING);
     S3C_RAM_SET(f->filled, 0);
+    S3C_RAM_SET(f->mark, 0);
 
     for (i = 0; i < (ram->c.n_slots + 63) / 64; i++) {
         S3C_RAM_SET(f->watchers[i], 0);
@@ -349,6 +350,24 @@ s3c_ram_fill_publish(s3c_ram_t *ram, const s3c_ram_pin_t *pin, uint32_t filled)
     if (S3C_RAM_GET(f->phase) != S3C_FILL_BODY) {
         S3C_RAM_SET_SEQ(f->phase, S3C_FILL_BODY);
     }
+
+    news_of(ram, S3C_RAM_GET(e->fill), &news);
+    s3c_ram_tell(ram, &news);
+}
+
+
+void
+s3c_ram_fill_mark(s3c_ram_t *ram, const s3c_ram_pin_t *pin, uint32_t mark)
+{
+    s3c_ram_news_t       news;
+    s3c_ram_fill_sh_t   *f = fill_mine(ram, pin);
+    s3c_ram_entry_sh_t  *e = s3c_ram_entry_at(ram, pin->entry);
+
+    if (f == NULL || S3C_RAM_GET(f->mark) == mark) {
+        return;
+    }
+
+    S3C_RAM_SET_SEQ(f->mark, mark);
 
     news_of(ram, S3C_RAM_GET(e->fill), &news);
     s3c_ram_tell(ram, &news);

@@ -41,9 +41,9 @@ s3c_ram_touch(s3c_ram_t *ram, s3c_ram_entry_sh_t *e, uint64_t now_ms)
 }
 
 
-s3c_status_t
-s3c_ram_find(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
-    s3c_ram_pin_t *pin)
+static inline s3c_status_t
+index_pin(s3c_ram_t *ram, s3c_hash128_t key, s3c_ram_pin_t *pin,
+    s3c_ram_entry_sh_t **found)
 {
     uint8_t              state;
     uint32_t             entry, steps;
@@ -86,7 +86,7 @@ s3c_ram_find(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
                 return S3C_AGAIN;
             }
 
-            s3c_ram_touch(ram, e, now_ms);
+            *found = e;
             return S3C_OK;
         }
 
@@ -95,6 +95,32 @@ s3c_ram_find(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
     }
 
     return S3C_MISS;
+}
+
+
+s3c_status_t
+s3c_ram_find(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
+    s3c_ram_pin_t *pin)
+{
+    s3c_status_t         st;
+    s3c_ram_entry_sh_t  *e;
+
+    st = index_pin(ram, key, pin, &e);
+
+    if (st == S3C_OK) {
+        s3c_ram_touch(ram, e, now_ms);
+    }
+
+    return st;
+}
+
+
+s3c_status_t
+s3c_ram_peek(s3c_ram_t *ram, s3c_hash128_t key, s3c_ram_pin_t *pin)
+{
+    s3c_ram_entry_sh_t  *e;
+
+    return index_pin(ram, key, pin, &e);
 }
 
 

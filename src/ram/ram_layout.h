@@ -110,7 +110,7 @@ typedef struct {
     uint32_t  phase;       /* s3c_fill_phase_t: ASKING or BODY */
     uint32_t  filled;
     uint32_t  next;        /* free numbers; S3C_RAM_NIL ends */
-    uint32_t  unused;
+    uint32_t  mark;        /* the leader's */
     uint64_t  watchers[];  /* a bit a slot */
 } s3c_ram_fill_sh_t;
 

@@ -34,11 +34,12 @@ s3c_ram_view(const s3c_ram_t *ram, const s3c_ram_pin_t *pin,
 {
     int                        tries;
     uint8_t                    state;
-    uint32_t                   phase, filled, size;
+    uint32_t                   phase, filled, size, mark;
     const s3c_ram_fill_sh_t   *f;
     const s3c_ram_entry_sh_t  *e = s3c_ram_entry_at(ram, pin->entry);
 
-    *view = (s3c_fill_view_t) { S3C_FILL_FAILED, 0, 0, S3C_FILL_REASON_DIED };
+    *view = (s3c_fill_view_t) { S3C_FILL_FAILED, 0, 0, S3C_FILL_REASON_DIED,
+                                0 };
 
     if (e == NULL) {
         return;
@@ -51,7 +52,7 @@ s3c_ram_view(const s3c_ram_t *ram, const s3c_ram_pin_t *pin,
         if (state == S3C_RAM_LIVE || state == S3C_RAM_CONDEMNED
             || state == S3C_RAM_DEAD)
         {
-            *view = (s3c_fill_view_t) { S3C_FILL_DONE, size, size, 0 };
+            *view = (s3c_fill_view_t) { S3C_FILL_DONE, size, size, 0, 0 };
             return;
         }
 
@@ -72,6 +73,7 @@ s3c_ram_view(const s3c_ram_t *ram, const s3c_ram_pin_t *pin,
 
         phase = S3C_RAM_GET_SEQ(f->phase);
         filled = S3C_RAM_GET_SEQ(f->filled);
+        mark = S3C_RAM_GET_SEQ(f->mark);
 
         if (S3C_RAM_GET_SEQ(f->entry) != pin->entry
             || !filling(S3C_RAM_GET_SEQ(e->state)))
@@ -81,10 +83,10 @@ s3c_ram_view(const s3c_ram_t *ram, const s3c_ram_pin_t *pin,
 
         if (phase == S3C_FILL_BODY) {
             filled = filled < size ? filled : size;
-            *view = (s3c_fill_view_t) { S3C_FILL_BODY, filled, size, 0 };
+            *view = (s3c_fill_view_t) { S3C_FILL_BODY, filled, size, 0, mark };
 
         } else {
-            *view = (s3c_fill_view_t) { S3C_FILL_ASKING, 0, 0, 0 };
+            *view = (s3c_fill_view_t) { S3C_FILL_ASKING, 0, 0, 0, mark };
         }
 
         return;

@@ -26,12 +26,15 @@ enum {
     S3C_RECORD_INLINE = 1,     /* the body follows the head */
     S3C_RECORD_FULL   = 2,     /* headers came with checksum mode, whole */
     S3C_RECORD_ERROR  = 4,     /* not 2xx: body is an S3 error document */
-    S3C_RECORD_NOBODY = 8,     /* ERROR learnt by HEAD: no document */
+    S3C_RECORD_NOBODY = 8,     /* learnt by HEAD: an ERROR without a document,
+                                  a MIRROR of what is INLINE elsewhere */
     S3C_RECORD_SUMS   = 16,    /* x-amz-checksum-* among the headers */
     S3C_RECORD_STORED = 32,    /* came from flash: as old as its times say */
     S3C_RECORD_FOUND  = 256,   /* the node that it came from had it */
-    S3C_RECORD_APART  = 64     /* was INLINE: its body is on flash, behind the
+    S3C_RECORD_APART  = 64,    /* was INLINE: its body is on flash, behind the
                                   record's head, and comes as block 0 */
+    S3C_RECORD_MIRROR = 128    /* of an object that another node owns: over
+                                  when it expires, and never revalidated */
 };
 
 typedef struct {

@@ -146,6 +146,8 @@ void s3c_ssd_run(s3c_ssd_t *ssd, uint64_t now_ms);
  * unit above it. Notes the request, for reinsertion. */
 s3c_status_t s3c_ssd_find(s3c_ssd_t *ssd, s3c_hash128_t key, uint64_t *bytes)
     S3C_MUST_CHECK;
+/* The same, but nothing is noted. OK or MISS. */
+s3c_status_t s3c_ssd_peek(s3c_ssd_t *ssd, s3c_hash128_t key) S3C_MUST_CHECK;
 
 typedef struct {
     uint32_t  size;            /* of the whole payload */

@@ -42,6 +42,15 @@ s3c_ssd_find(s3c_ssd_t *ssd, s3c_hash128_t key, uint64_t *bytes)
 }
 
 
+s3c_status_t
+s3c_ssd_peek(s3c_ssd_t *ssd, s3c_hash128_t key)
+{
+    s3c_ssd_place_t  place;
+
+    return place_find(ssd, key, &place);
+}
+
+
 static uint32_t
 frame_end(const s3c_ssd_read_t *read)
 {

@@ -84,6 +84,33 @@ typedef struct {
     uint64_t  memory_bytes;
 } s3c_stats_flash_t;
 
+/* What has been counted of another node, at one moment; see stats_node.h. */
+typedef struct {
+    uint64_t         counter[S3C_NODE_STAT_N];
+    s3c_hist_sums_t  first_byte;   /* from a question to the answer's head */
+    uint32_t         links;        /* of all workers */
+    bool             rests;        /* failed, and has not answered since */
+} s3c_stats_node_counts_t;
+
+/* A member of the ring. Of this node itself nothing is counted. */
+typedef struct {
+    s3c_slice_t              name;
+    s3c_slice_t              address;
+    s3c_slice_t              zone;
+    s3c_slice_t              state;      /* "joining", "ready", "leaving" */
+    uint32_t                 weight;
+    bool                     self;
+    double                   share;      /* of what is owned, 0..1 */
+    s3c_stats_node_counts_t  counts;
+} s3c_stats_member_t;
+
+typedef struct {
+    uint64_t                   epoch;
+    uint64_t                   digest;
+    const s3c_stats_member_t  *members;
+    unsigned                   n_members;
+} s3c_stats_ring_t;
+
 /* What the printers print of one zone. They take all zones at once, since a
  * Prometheus family must stand together. `stats` may be NULL: zeros. */
 typedef struct {
@@ -95,8 +122,11 @@ typedef struct {
     s3c_stats_flash_t       flash;
     const s3c_stats_store_t  *stores;
     unsigned                n_stores;
+    const s3c_stats_ring_t *ring;      /* NULL: the node is alone */
 } s3c_stats_zone_t;
 
+/* A JSON string, valid whatever the bytes are: what is no UTF-8 is U+FFFD. */
+void s3c_stats_write_string(s3c_writer_t *w, s3c_slice_t s);
 void s3c_stats_print_json(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     unsigned n_zones);
 void s3c_stats_print_prometheus(s3c_writer_t *w,

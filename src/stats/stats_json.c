@@ -13,8 +13,8 @@ typedef struct {
 } json_object_t;
 
 
-static void
-json_string(s3c_writer_t *w, s3c_slice_t s)
+void
+s3c_stats_write_string(s3c_writer_t *w, s3c_slice_t s)
 {
     s3c_write_byte(w, '"');
 
@@ -64,7 +64,7 @@ json_key(json_object_t *o, const char *path)
     for (p = path + parent; ; ) {
         size_t  n = strcspn(p, ".");
 
-        json_string(w, s3c_slice(p, n));
+        s3c_stats_write_string(w, s3c_slice(p, n));
         s3c_write_byte(w, ':');
 
         if (p[n] == '\0') {
@@ -127,7 +127,7 @@ json_buckets(s3c_writer_t *w, const s3c_stats_zone_t *zone)
         }
 
         json_key(&o, "name");
-        json_string(w, name);
+        s3c_stats_write_string(w, name);
         json_rows(&o, &s3c_stats_bucket_rows, zone, i);
         json_end(&o);
     }
@@ -156,9 +156,9 @@ json_stores(s3c_writer_t *w, const s3c_stats_zone_t *zone)
         state = s3c_ssd_state_name(store->usage.state);
 
         json_key(&o, "path");
-        json_string(w, store->path);
+        s3c_stats_write_string(w, store->path);
         json_key(&o, "state");
-        json_string(w, s3c_slice(state, strlen(state)));
+        s3c_stats_write_string(w, s3c_slice(state, strlen(state)));
 
         for (size_t k = 0; k < rows->n; k++) {
             json_key(&o, rows->rows[k].path);
@@ -240,24 +240,102 @@ json_hit_ratio(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 
 
 static void
+json_member(s3c_writer_t *w, const s3c_stats_zone_t *zone, unsigned i)
+{
+    json_object_t              o = { w, "" };
+    const s3c_stats_member_t  *m = &zone->ring->members[i];
+
+    json_key(&o, "name");
+    s3c_stats_write_string(w, m->name);
+    json_key(&o, "address");
+    s3c_stats_write_string(w, m->address);
+    json_key(&o, "zone");
+    s3c_stats_write_string(w, m->zone);
+    json_key(&o, "weight");
+    s3c_write_u64(w, m->weight);
+    json_key(&o, "state");
+    s3c_stats_write_string(w, m->state);
+    json_key(&o, "self");
+    s3c_write_str(w, m->self ? "true" : "false");
+    json_key(&o, "share");
+    s3c_stats_write_share(w, m->share);
+    json_key(&o, "reach");
+    s3c_stats_write_string(w, s3c_stats_member_reach(m));
+
+    if (!m->self) {
+        json_key(&o, "links");
+        s3c_write_u64(w, m->counts.links);
+        json_rows(&o, &s3c_stats_node_rows, zone, i);
+        json_key(&o, "first_byte");
+        json_latency(w, &m->counts.first_byte);
+    }
+
+    json_end(&o);
+}
+
+
+static void
+json_ring(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    uint8_t                  digest[8];
+    json_object_t            o = { w, "" };
+    const s3c_stats_ring_t  *ring = zone->ring;
+
+    if (ring == NULL) {
+        s3c_write_lit(w, "null");
+        return;
+    }
+
+    for (int i = 0; i < 8; i++) {
+        digest[i] = (uint8_t) (ring->digest >> (56 - 8 * i));
+    }
+
+    json_key(&o, "epoch");
+    s3c_write_u64(w, ring->epoch);
+    json_key(&o, "digest");
+    s3c_write_byte(w, '"');
+    s3c_write_hex(w, digest, sizeof(digest));
+    s3c_write_byte(w, '"');
+    json_key(&o, "members");
+    s3c_write_byte(w, '[');
+
+    /* no use in going on once it is too long */
+
+    for (unsigned i = 0; i < ring->n_members && s3c_writer_ok(w); i++) {
+        if (i > 0) {
+            s3c_write_byte(w, ',');
+        }
+
+        json_member(w, zone, i);
+    }
+
+    s3c_write_byte(w, ']');
+    json_end(&o);
+}
+
+
+static void
 json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 {
     s3c_hist_sums_t  sums;
     json_object_t    o = { w, "" };
 
     json_key(&o, "name");
-    json_string(w, zone->name);
+    s3c_stats_write_string(w, zone->name);
     json_key(&o, "policy");
-    json_string(w, zone->policy);
+    s3c_stats_write_string(w, zone->policy);
 
     json_rows(&o, &s3c_stats_counter_rows, zone, 0);
     json_rows(&o, &s3c_stats_usage_rows, zone, 0);
 
     json_key(&o, "flash.io");
-    json_string(w, zone->io);
+    s3c_stats_write_string(w, zone->io);
     json_rows(&o, &s3c_stats_flash_rows, zone, 0);
     json_key(&o, "stores");
     json_stores(w, zone);
+
+    json_key(&o, "ring");
+    json_ring(w, zone);
 
     json_key(&o, "buckets");
     json_buckets(w, zone);

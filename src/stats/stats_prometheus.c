@@ -12,6 +12,7 @@ typedef struct {
     s3c_slice_t  zone;
     s3c_slice_t  bucket;       /* data is NULL: no such label */
     s3c_slice_t  store;        /* the same */
+    s3c_slice_t  node;         /* the same */
 } prom_sample_t;
 
 
@@ -67,6 +68,11 @@ prom_sample(s3c_writer_t *w, const prom_sample_t *s, const char *suffix,
     if (s->store.data != NULL) {
         s3c_write_lit(w, ",store=");
         prom_label_value(w, s->store);
+    }
+
+    if (s->node.data != NULL) {
+        s3c_write_lit(w, ",node=");
+        prom_label_value(w, s->node);
     }
 
     if (s->labels.len > 0) {
@@ -144,11 +150,20 @@ prom_row(s3c_writer_t *w, const s3c_stats_rows_t *rows,
     }
 
     n = rows->per == S3C_STATS_PER_BUCKET ? S3C_STATS_BUCKETS_MAX
-        : rows->per == S3C_STATS_PER_STORE ? zone->n_stores : 1;
+        : rows->per == S3C_STATS_PER_STORE ? zone->n_stores
+        : rows->per == S3C_STATS_PER_NODE
+          ? (zone->ring ? zone->ring->n_members : 0) : 1;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n && s3c_writer_ok(w); i++) {
         if (rows->per == S3C_STATS_PER_STORE) {
             s.store = zone->stores[i].path;
+
+        } else if (rows->per == S3C_STATS_PER_NODE) {
+            if (zone->ring->members[i].self) {
+                continue;
+            }
+
+            s.node = zone->ring->members[i].name;
 
         } else if (rows->per == S3C_STATS_PER_BUCKET) {
             s.bucket = s3c_stats_zone_bucket(zone, i, buf);
@@ -236,7 +251,8 @@ prom_rows(s3c_writer_t *w, const s3c_stats_rows_t *rows,
 
 
 static void
-prom_store_head(s3c_writer_t *w, const char *family, const char *help)
+prom_computed_head(s3c_writer_t *w, const char *family, const char *help,
+    const char *type)
 {
     s3c_write_lit(w, "# HELP ");
     s3c_write_str(w, family);
@@ -244,7 +260,9 @@ prom_store_head(s3c_writer_t *w, const char *family, const char *help)
     s3c_write_str(w, help);
     s3c_write_lit(w, "\n# TYPE ");
     s3c_write_str(w, family);
-    s3c_write_lit(w, " gauge\n");
+    s3c_write_byte(w, ' ');
+    s3c_write_str(w, type);
+    s3c_write_byte(w, '\n');
 }
 
 
@@ -262,7 +280,7 @@ prom_stores(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
     for (size_t f = 0; s3c_stats_computed[f].family != NULL; f++) {
         const char  *family = s3c_stats_computed[f].family;
 
-        prom_store_head(w, family, s3c_stats_computed[f].help);
+        prom_computed_head(w, family, s3c_stats_computed[f].help, "gauge");
 
         for (unsigned z = 0; z < n_zones; z++) {
             for (unsigned i = 0; i < zones[z].n_stores; i++) {
@@ -302,6 +320,120 @@ prom_stores(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
 }
 
 
+/* One of several words is the case: a sample for each. */
+static void
+prom_words(s3c_writer_t *w, prom_sample_t *s, const char *label,
+    const char *const *words, s3c_slice_t is)
+{
+    uint8_t  buf[64];
+
+    for ( ; *words != NULL; words++) {
+        s3c_writer_t  l;
+
+        s3c_writer_init(&l, buf, sizeof(buf));
+        s3c_write_str(&l, label);
+        s3c_write_lit(&l, "=\"");
+        s3c_write_str(&l, *words);
+        s3c_write_byte(&l, '"');
+
+        s->labels = s3c_writer_slice(&l);
+        prom_value(w, s, "", NULL,
+                   s3c_slice_eq(is, s3c_slice(*words, strlen(*words))));
+    }
+
+    s->labels = S3C_SLICE_NONE;
+}
+
+
+static void
+prom_member(s3c_writer_t *w, prom_sample_t *s, s3c_stats_ring_what_t what,
+    const s3c_stats_member_t *m)
+{
+    static const char *const  states[] = {
+        "joining", "ready", "leaving", NULL
+    };
+    static const char *const  reaches[] = {
+        "up", "resting", "unasked", NULL
+    };
+
+    switch (what) {
+
+    case S3C_STATS_RING_SHARE:
+        prom_sample(w, s, "", NULL);
+        s3c_stats_write_share(w, m->share);
+        s3c_write_byte(w, '\n');
+        break;
+
+    case S3C_STATS_NODE_WEIGHT:
+        prom_value(w, s, "", NULL, m->weight);
+        break;
+
+    case S3C_STATS_NODE_STATE:
+        prom_words(w, s, "state", states, m->state);
+        break;
+
+    case S3C_STATS_NODE_REACH:
+        prom_words(w, s, "reach", reaches, s3c_stats_member_reach(m));
+        break;
+
+    case S3C_STATS_NODE_LINKS:
+        prom_value(w, s, "", NULL, m->counts.links);
+        break;
+
+    case S3C_STATS_NODE_FIRST_BYTE:
+        prom_histogram(w, s, &m->counts.first_byte);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+static void
+prom_rings(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
+{
+    for (size_t f = 0; s3c_stats_ring_families[f].family != NULL; f++) {
+        const s3c_stats_ring_family_t  *family = &s3c_stats_ring_families[f];
+
+        prom_computed_head(w, family->family, family->help,
+                           family->what == S3C_STATS_NODE_FIRST_BYTE
+                           ? "histogram" : "gauge");
+
+        for (unsigned z = 0; z < n_zones; z++) {
+            const s3c_stats_ring_t  *ring = zones[z].ring;
+            prom_sample_t            s = {
+                .family = s3c_slice(family->family, strlen(family->family)),
+                .zone = zones[z].name
+            };
+
+            if (ring == NULL) {
+                continue;
+            }
+
+            if (family->what < S3C_STATS_RING_SHARE) {
+                prom_value(w, &s, "", NULL,
+                           family->what == S3C_STATS_RING_EPOCH
+                           ? ring->epoch : ring->n_members);
+                continue;
+            }
+
+            for (unsigned i = 0; i < ring->n_members && s3c_writer_ok(w); i++)
+            {
+                if (ring->members[i].self
+                    && family->what >= S3C_STATS_NODE_REACH)
+                {
+                    continue;
+                }
+
+                s.node = ring->members[i].name;
+                prom_member(w, &s, family->what, &ring->members[i]);
+            }
+        }
+    }
+}
+
+
 void
 s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     unsigned n_zones)
@@ -311,6 +443,8 @@ s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     prom_rows(w, &s3c_stats_flash_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_store_rows, zones, n_zones);
     prom_stores(w, zones, n_zones);
+    prom_rings(w, zones, n_zones);
+    prom_rows(w, &s3c_stats_node_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_bucket_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_hist_rows, zones, n_zones);
 }

@@ -63,6 +63,13 @@ rows_bucket(const s3c_stats_zone_t *zone, uint32_t bucket, size_t at)
 }
 
 
+static uint64_t
+rows_node(const s3c_stats_zone_t *zone, uint32_t member, size_t at)
+{
+    return zone->ring->members[member].counts.counter[at];
+}
+
+
 static const s3c_stats_row_t  counter_rows[] = {
 #define X(word, name, path, help)  { name, path, help, S3C_STAT_##word },
     S3C_STATS_COUNTERS(X)
@@ -99,6 +106,12 @@ static const s3c_stats_row_t  bucket_rows[] = {
 static const s3c_stats_row_t  hist_rows[] = {
 #define X(word, name, path, help)  { name, path, help, S3C_HIST_##word },
     S3C_STATS_HISTS(X)
+#undef X
+};
+
+static const s3c_stats_row_t  node_rows[] = {
+#define X(word, name, path, help)  { name, path, help, S3C_NODE_STAT_##word },
+    S3C_STATS_NODE_COUNTERS(X)
 #undef X
 };
 
@@ -143,6 +156,32 @@ const s3c_stats_rows_t  s3c_stats_bucket_rows = {
 
 const s3c_stats_rows_t  s3c_stats_hist_rows = {
     hist_rows, ROWS_N(hist_rows), NULL, S3C_STATS_PER_ZONE
+};
+
+
+const s3c_stats_rows_t  s3c_stats_node_rows = {
+    node_rows, ROWS_N(node_rows), rows_node, S3C_STATS_PER_NODE
+};
+
+
+const s3c_stats_ring_family_t  s3c_stats_ring_families[] = {
+    { "s3_cache_ring_epoch", "Number of the ring that a worker goes by",
+      S3C_STATS_RING_EPOCH },
+    { "s3_cache_ring_members", "Nodes in the ring, this one included",
+      S3C_STATS_RING_MEMBERS },
+    { "s3_cache_ring_share", "Share of all objects that the node owns",
+      S3C_STATS_RING_SHARE },
+    { "s3_cache_node_weight", "Weight of the node", S3C_STATS_NODE_WEIGHT },
+    { "s3_cache_node_state", "1 for the state that the node is in",
+      S3C_STATS_NODE_STATE },
+    { "s3_cache_node_reach", "1 for how it goes with questions to the node",
+      S3C_STATS_NODE_REACH },
+    { "s3_cache_node_links", "Connections to the node",
+      S3C_STATS_NODE_LINKS },
+    { "s3_cache_node_first_byte_seconds",
+      "Time from a question to the node to the head of its answer",
+      S3C_STATS_NODE_FIRST_BYTE },
+    { NULL, NULL, S3C_STATS_RING_EPOCH }
 };
 
 
@@ -282,6 +321,24 @@ s3c_stats_write_amplification(s3c_writer_t *w, const s3c_ssd_usage_t *usage)
     }
 
     s3c_stats_write_seconds(w, parts * 1000);
+}
+
+
+s3c_slice_t
+s3c_stats_member_reach(const s3c_stats_member_t *member)
+{
+    return member->self ? S3C_SLICE("self")
+           : member->counts.rests ? S3C_SLICE("resting")
+           : member->counts.counter[S3C_NODE_STAT_ASKED] > 0
+             || member->counts.links > 0 ? S3C_SLICE("up")
+           : S3C_SLICE("unasked");
+}
+
+
+void
+s3c_stats_write_share(s3c_writer_t *w, double share)
+{
+    s3c_stats_write_seconds(w, (uint64_t) (share * 1e6 + 0.5));
 }
 
 

@@ -20,10 +20,11 @@ typedef struct {
 typedef enum {
     S3C_STATS_PER_ZONE = 0,
     S3C_STATS_PER_BUCKET,
-    S3C_STATS_PER_STORE
+    S3C_STATS_PER_STORE,
+    S3C_STATS_PER_NODE
 } s3c_stats_per_t;
 
-/* nth: the number of the bucket or store. */
+/* nth: the number of the bucket, store or member. */
 typedef uint64_t (*s3c_stats_value_pt)(const s3c_stats_zone_t *zone,
     uint32_t nth, size_t at);
 
@@ -40,6 +41,7 @@ extern const s3c_stats_rows_t  s3c_stats_flash_rows;
 extern const s3c_stats_rows_t  s3c_stats_store_rows;
 extern const s3c_stats_rows_t  s3c_stats_bucket_rows;
 extern const s3c_stats_rows_t  s3c_stats_hist_rows;
+extern const s3c_stats_rows_t  s3c_stats_node_rows;
 
 /* Families of a store that no row holds; the last has no name. */
 typedef enum {
@@ -55,6 +57,32 @@ typedef struct {
 } s3c_stats_family_t;
 
 extern const s3c_stats_family_t  s3c_stats_computed[];
+
+/* Families of a ring that no row holds; the last has no name. */
+typedef enum {
+    S3C_STATS_RING_EPOCH = 0,
+    S3C_STATS_RING_MEMBERS,
+    S3C_STATS_RING_SHARE,            /* from here on: of each member */
+    S3C_STATS_NODE_WEIGHT,
+    S3C_STATS_NODE_STATE,
+    S3C_STATS_NODE_REACH,            /* from here on: not of this node */
+    S3C_STATS_NODE_LINKS,
+    S3C_STATS_NODE_FIRST_BYTE        /* the one histogram */
+} s3c_stats_ring_what_t;
+
+typedef struct {
+    const char             *family;
+    const char             *help;
+    s3c_stats_ring_what_t   what;
+} s3c_stats_ring_family_t;
+
+extern const s3c_stats_ring_family_t  s3c_stats_ring_families[];
+
+/* How it goes with another node: "up", "resting", "unasked"; of this node
+ * "self". */
+s3c_slice_t s3c_stats_member_reach(const s3c_stats_member_t *member);
+/* A share, to six decimals. */
+void s3c_stats_write_share(s3c_writer_t *w, double share);
 
 /* The part of a row's name before '{', and the labels between the braces. */
 s3c_slice_t s3c_stats_row_family(const s3c_stats_row_t *row);

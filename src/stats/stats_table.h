@@ -33,6 +33,8 @@
       "Body bytes sent to clients by the tier they came from")                 \
     X(SENT_FLASH, "s3_cache_sent_bytes_total{tier=\"flash\"}",                 \
       "sent_bytes.flash", "")                                                  \
+    X(SENT_MIRROR, "s3_cache_sent_bytes_total{tier=\"mirror\"}",               \
+      "sent_bytes.mirror", "")                                                 \
     X(SENT_PEER, "s3_cache_sent_bytes_total{tier=\"peer\"}",                   \
       "sent_bytes.peer", "")                                                   \
     X(SENT_ORIGIN, "s3_cache_sent_bytes_total{tier=\"origin\"}",               \
@@ -96,6 +98,26 @@
       "peers.sent_bytes", "Body bytes sent to other nodes")                    \
     X(PEER_STRANGERS, "s3_cache_peer_strangers_total",                         \
       "peers.strangers", "Connections to the endpoint that were refused")      \
+    X(REDIS_BEATS, "s3_cache_redis_beats_total",                               \
+      "redis.beats", "Times that this node renewed its lease in Redis")        \
+    X(REDIS_AWAY, "s3_cache_redis_errors_total{kind=\"away\"}",                \
+      "redis.errors.away", "Attempts to renew the lease that failed")          \
+    X(REDIS_DENIED, "s3_cache_redis_errors_total{kind=\"denied\"}",            \
+      "redis.errors.denied", "")                                               \
+    X(REDIS_WRONG, "s3_cache_redis_errors_total{kind=\"wrong\"}",              \
+      "redis.errors.wrong", "")                                                \
+    X(REDIS_NAME, "s3_cache_redis_errors_total{kind=\"name\"}",                \
+      "redis.errors.name", "")                                                 \
+    X(REDIS_REFUSED, "s3_cache_redis_refused_values_total",                    \
+      "redis.refused_values", "Members in answers of Redis that were refused") \
+    X(MIRROR_KEPT, "s3_cache_mirrors_total{event=\"kept\"}",                   \
+      "mirrors.kept", "Mirrors of objects and blocks that others own")         \
+    X(MIRROR_HITS, "s3_cache_mirrors_total{event=\"hit\"}",                    \
+      "mirrors.hit", "")                                                       \
+    X(MIRROR_REFUSED, "s3_cache_mirrors_total{event=\"refused\"}",             \
+      "mirrors.refused", "")                                                   \
+    X(MIRROR_BYTES, "s3_cache_mirror_kept_bytes_total",                        \
+      "mirrors.kept_bytes", "Memory that was given to mirrors")                \
     X(RECORD_CORRUPT, "s3_cache_corrupt_total",                                \
       "memory.corrupt",                                                        \
       "Cached records that failed their check and were dropped")
@@ -230,6 +252,27 @@
     X(MISS_BYTES, "s3_cache_bucket_sent_bytes_total{result=\"miss\"}",         \
       "sent_bytes.miss", "")
 
+/* Per node of the ring; the path is that in the node's own object. */
+#define S3C_STATS_NODE_COUNTERS(X)                                             \
+    X(ASKED, "s3_cache_node_asks_total",                                       \
+      "asks", "Questions that were sent to the node")                          \
+    X(ANSWERED, "s3_cache_node_answers_total",                                 \
+      "answers", "Questions to which it had something to say")                 \
+    X(BYTES, "s3_cache_node_received_bytes_total",                             \
+      "received_bytes", "Body bytes received from the node")                   \
+    X(AWAY, "s3_cache_node_failures_total{kind=\"away\"}",                     \
+      "failures.away", "Questions to the node that failed")                    \
+    X(WRONG, "s3_cache_node_failures_total{kind=\"wrong\"}",                   \
+      "failures.wrong", "")                                                    \
+    X(HEDGED, "s3_cache_node_hedges_total",                                    \
+      "hedges", "Times that it was silent and another was asked")              \
+    X(FORMER, "s3_cache_node_former_asks_total",                               \
+      "former_asks", "Questions to it as the owner before this node")          \
+    X(SERVED, "s3_cache_node_served_total",                                    \
+      "served", "Questions of the node that this one answered")                \
+    X(SENT, "s3_cache_node_sent_bytes_total",                                  \
+      "sent_bytes", "Body bytes sent to the node")
+
 #define S3C_STATS_HISTS(X)                                                     \
     X(FIRST_BYTE_HIT, "s3_cache_first_byte_seconds{result=\"hit\"}",           \
       "latency.first_byte_hit",                                                \
@@ -266,5 +309,12 @@ typedef enum {
 #undef X
     S3C_HIST_N
 } s3c_hist_t;
+
+typedef enum {
+#define X(word, name, path, help)  S3C_NODE_STAT_##word,
+    S3C_STATS_NODE_COUNTERS(X)
+#undef X
+    S3C_NODE_STAT_N
+} s3c_node_stat_t;
 
 #endif

@@ -358,7 +358,7 @@ what_breaks_a_limit_is_not_encoded(void **state)
         refused(ask, f.stream = 0);
         refused(ask, f.ask.what = 0);
         refused(ask, f.ask.what = S3C_WIRE_WHATS);
-        refused(ask, f.ask.flags = S3C_WIRE_KEPT << 1);
+        refused(ask, f.ask.flags = S3C_WIRE_FULL << 1);
         refused(ask, f.ask.flags |= 0x80);
         refused(ask, f.ask.bucket = S3C_SLICE_NONE);
         refused(ask, f.ask.bucket = s3c_slice(bytes_a, 256));
@@ -615,8 +615,8 @@ what_cannot_be_asked_is_invalid(void **state)
     look(S3C_WIRE_BLOCK, rec.what = S3C_WIRE_OBJECT, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.what = S3C_WIRE_HEAD, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.flags = 0, S3C_OK);
-    look(S3C_WIRE_BLOCK, rec.flags = 3, S3C_OK);
-    look(S3C_WIRE_BLOCK, rec.flags = 4, S3C_INVALID);
+    look(S3C_WIRE_BLOCK, rec.flags = 15, S3C_OK);
+    look(S3C_WIRE_BLOCK, rec.flags = 16, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes++, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes--, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes++; rec.key_bytes--, S3C_OK);

@@ -103,6 +103,38 @@ a_request_is_noted_as_the_policy_wants_it(void **state)
     }
 }
 
+
+static void
+who_only_looks_is_not_noted(void **state)
+{
+    zone_t               z;
+    uint32_t             tick;
+    s3c_ram_pin_t        pin;
+    s3c_ram_entry_sh_t  *e;
+
+    (void) state;
+
+    for (int policy = 0; policy < 2; policy++) {
+        zone_open(&z, policy, 4 * MIB);
+        assert_int_equal(s3c_ram_peek(z.ram, key_of(1), &pin), S3C_MISS);
+        assert_false(s3c_ram_pinned(&pin));
+
+        assert_int_equal(object_put(z.ram, 1, 100, 4000, true), S3C_OK);
+        assert_int_equal(s3c_ram_peek(z.ram, key_of(1), &pin), S3C_OK);
+        e = s3c_ram_entry_at(z.ram, pin.entry);
+        assert_true(payload_is(z.ram, &pin, 1));
+        s3c_ram_unpin(z.ram, &pin);
+        tick = e->tick;
+
+        assert_int_equal(s3c_ram_peek(z.ram, key_of(1), &pin), S3C_OK);
+        s3c_ram_unpin(z.ram, &pin);
+        assert_int_equal(e->hits, 0);
+        assert_int_equal(e->tick, tick);
+        zone_close(&z);
+    }
+}
+
+
 int
 main(void)
 {
@@ -110,6 +142,7 @@ main(void)
         cmocka_unit_test(keys_of_one_chain_are_told_apart),
         cmocka_unit_test(a_chain_without_end_is_left),
         cmocka_unit_test(a_request_is_noted_as_the_policy_wants_it),
+        cmocka_unit_test(who_only_looks_is_not_noted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

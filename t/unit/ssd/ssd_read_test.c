@@ -59,13 +59,24 @@ test_find_bytes(void **state)
 
     lay(&b, 1, 5000);
 
-    uint64_t  bytes;
+    uint64_t         bytes;
+    s3c_ssd_place_t  before, after;
+
+    /* who only looks is not noted */
+    assert_int_equal(s3c_ssd_peek(b.w.ssd, key_of(2)), S3C_MISS);
+    assert_int_equal(s3c_ssd_index_find(b.w.ssd, key_of(1), &before), S3C_OK);
+    assert_int_equal(s3c_ssd_peek(b.w.ssd, key_of(1)), S3C_OK);
+    assert_int_equal(s3c_ssd_index_find(b.w.ssd, key_of(1), &after), S3C_OK);
+    assert_true(before == after);
 
     assert_int_equal(s3c_ssd_find(b.w.ssd, key_of(2), &bytes), S3C_MISS);
     assert_int_equal(s3c_ssd_find(b.w.ssd, key_of(1), &bytes), S3C_OK);
     assert_true(bytes >= 5000 && bytes <= 5512);
+    assert_int_equal(s3c_ssd_index_find(b.w.ssd, key_of(1), &after), S3C_OK);
+    assert_true(before != after);
 
     atomic_store(&b.w.ssd->stores[0].state, S3C_SSD_FAILED);
+    assert_int_equal(s3c_ssd_peek(b.w.ssd, key_of(1)), S3C_MISS);
     assert_int_equal(s3c_ssd_find(b.w.ssd, key_of(1), &bytes), S3C_MISS);
     atomic_store(&b.w.ssd->stores[0].state, S3C_SSD_SERVING);
 

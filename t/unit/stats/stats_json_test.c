@@ -144,6 +144,12 @@ read_leaf(reader_t *r, const char *path)
         r->pos += 4;
         ok = true;
 
+    } else if (r->end - r->pos >= 5 && (memcmp(r->pos, "true", 4) == 0
+                                        || memcmp(r->pos, "false", 5) == 0))
+    {
+        r->pos += *r->pos == 't' ? 4 : 5;
+        ok = true;
+
     } else {
         ok = *r->pos == '"' ? read_string(r) : read_number(r);
     }
@@ -440,6 +446,72 @@ a_zone_without_stores_says_so(void **state)
 
 
 static void
+every_row_of_a_node_stands_once_at_its_path(void **state)
+{
+    char                     path[128], want[32];
+    s3c_stats_zone_t         z = zone();
+    const s3c_stats_rows_t  *rows = &s3c_stats_node_rows;
+    s3c_stats_member_t       members[3] = {
+        { .name = S3C_SLICE("a \"\xff"), .address = S3C_SLICE("[::1]:9"),
+          .zone = S3C_SLICE("r1"), .state = S3C_SLICE("ready"), .weight = 3,
+          .share = 0.25 },
+        { .name = S3C_SLICE("b"), .state = S3C_SLICE("ready"), .self = true },
+        { .name = S3C_SLICE("c"), .state = S3C_SLICE("leaving") }
+    };
+    s3c_stats_ring_t         ring = {
+        .epoch = 7, .digest = 0x00ab0000000000cd, .members = members,
+        .n_members = 3
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < rows->n; i++) {
+        members[0].counts.counter[rows->rows[i].at] = 1000 + i;
+    }
+
+    members[0].counts.links = 4;
+    members[0].counts.first_byte.count = 1;
+    members[0].counts.first_byte.sum_usec = 16;
+    members[0].counts.first_byte.place[0] = 1;
+    members[2].counts.rests = true;
+    z.ring = &ring;
+    print(&z, 1);
+
+    for (size_t i = 0; i < rows->n; i++) {
+        snprintf(path, sizeof(path), "ring.members.0.%s", rows->rows[i].path);
+        snprintf(want, sizeof(want), "%zu", 1000 + i);
+        assert_value(path, want);
+        snprintf(path, sizeof(path), "ring.members.2.%s", rows->rows[i].path);
+        assert_value(path, "0");
+    }
+
+    assert_value("ring.epoch", "7");
+    assert_value("ring.digest", "\"00ab0000000000cd\"");
+    assert_value("ring.members.0.name", "\"a \\\"\xef\xbf\xbd\"");
+    assert_value("ring.members.0.address", "\"[::1]:9\"");
+    assert_value("ring.members.0.zone", "\"r1\"");
+    assert_value("ring.members.0.weight", "3");
+    assert_value("ring.members.0.self", "false");
+    assert_value("ring.members.0.share", "0.25");
+    assert_value("ring.members.0.reach", "\"up\"");
+    assert_value("ring.members.0.links", "4");
+    assert_value("ring.members.0.first_byte.sum", "0.000016");
+    assert_value("ring.members.1.self", "true");
+    assert_value("ring.members.1.reach", "\"self\"");
+    assert_value("ring.members.2.state", "\"leaving\"");
+    assert_value("ring.members.2.reach", "\"resting\"");
+    assert_value("ring.members.2.first_byte.p50", "null");
+
+    members[2].counts.rests = false;
+    print(&z, 1);
+    assert_value("ring.members.2.reach", "\"unasked\"");
+    z.ring = NULL;
+    print(&z, 1);
+    assert_value("ring", "null");
+}
+
+
+static void
 a_bucket_that_was_seen_is_listed_by_name(void **state)
 {
     uint32_t          n;
@@ -620,6 +692,7 @@ main(void)
         T(every_row_stands_once_at_its_path_with_its_own_value),
         T(every_row_of_a_store_stands_once_at_its_path),
         T(a_zone_without_stores_says_so),
+        T(every_row_of_a_node_stands_once_at_its_path),
         T(a_bucket_that_was_seen_is_listed_by_name),
         T(the_hit_ratio_is_null_before_the_first_request),
         T(the_hit_ratio_counts_what_needed_no_body_from_the_origin),

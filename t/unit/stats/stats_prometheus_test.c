@@ -359,6 +359,74 @@ a_store_is_a_label_and_its_state_a_one(void **state)
     assert_sample("s3_cache_store_state" C ",state=\"failed\"}", "1");
     assert_sample("s3_cache_store_state" C ",state=\"waiting\"}", "0");
     assert_sample("s3_cache_flash_bytes{zone=\"main\",kind=\"index\"}", "0");
+#undef S
+#undef C
+}
+
+
+static void
+a_node_is_a_label_and_its_state_a_one(void **state)
+{
+    size_t              own;
+    s3c_stats_zone_t    zones[2] = { zone(), zone() };
+    s3c_stats_member_t  members[3] = {
+        { .name = S3C_SLICE("a \"b\""), .state = S3C_SLICE("ready"),
+          .weight = 2, .share = 2.0 / 3 },
+        { .name = S3C_SLICE("me"), .state = S3C_SLICE("ready"), .self = true,
+          .share = 1.0 / 3 },
+        { .name = S3C_SLICE("c"), .state = S3C_SLICE("joining") }
+    };
+    s3c_stats_ring_t    ring = {
+        .epoch = 9, .members = members, .n_members = 3
+    };
+
+    (void) state;
+
+    print(zones, 2);
+    own = n_samples;
+
+    zones[1].name = S3C_SLICE("second");
+    zones[1].ring = &ring;
+    members[0].counts.counter[S3C_NODE_STAT_AWAY] = 5;
+    members[0].counts.rests = true;
+    members[2].counts.counter[S3C_NODE_STAT_ASKED] = 4;
+    members[2].counts.links = 2;
+    members[2].counts.first_byte.count = 3;
+    members[2].counts.first_byte.place[1] = 3;
+    members[2].counts.first_byte.sum_usec = 60;
+    print(zones, 2);
+    assert_no_series_twice();
+
+#define A  "{zone=\"second\",node=\"a \\\"b\\\"\""
+#define B  "{zone=\"second\",node=\"me\""
+#define C  "{zone=\"second\",node=\"c\""
+    assert_sample("s3_cache_ring_epoch{zone=\"second\"}", "9");
+    assert_sample("s3_cache_ring_members{zone=\"second\"}", "3");
+    assert_sample("s3_cache_ring_share" A "}", "0.666667");
+    assert_sample("s3_cache_ring_share" B "}", "0.333333");
+    assert_sample("s3_cache_node_weight" A "}", "2");
+    assert_sample("s3_cache_node_state" B ",state=\"ready\"}", "1");
+    assert_sample("s3_cache_node_state" C ",state=\"joining\"}", "1");
+    assert_sample("s3_cache_node_state" C ",state=\"ready\"}", "0");
+    assert_sample("s3_cache_node_reach" A ",reach=\"resting\"}", "1");
+    assert_sample("s3_cache_node_reach" C ",reach=\"up\"}", "1");
+    assert_sample("s3_cache_node_links" C "}", "2");
+    assert_sample("s3_cache_node_failures_total" A ",kind=\"away\"}", "5");
+    assert_sample("s3_cache_node_asks_total" C "}", "4");
+    assert_sample("s3_cache_node_first_byte_seconds_count" C "}", "3");
+    assert_sample("s3_cache_node_first_byte_seconds_bucket" C
+                  ",le=\"0.000016\"}", "0");
+    assert_sample("s3_cache_node_first_byte_seconds_bucket" C
+                  ",le=\"0.000032\"}", "3");
+
+    /* share, weight, 3 states; of others 3 reaches, links, the histogram */
+    assert_int_equal(n_samples - own,
+                     2 + 3 * 5
+                     + 2 * (4 + S3C_HIST_BUCKETS + 3
+                            + s3c_stats_node_rows.n));
+#undef A
+#undef B
+#undef C
 }
 
 
@@ -531,6 +599,7 @@ main(void)
         T(every_row_of_every_zone_is_one_series),
         T(a_row_has_its_own_value),
         T(a_store_is_a_label_and_its_state_a_one),
+        T(a_node_is_a_label_and_its_state_a_one),
         T(types_follow_from_the_names),
         T(a_bucket_is_a_label),
         T(a_histogram_is_cumulative_and_in_seconds),

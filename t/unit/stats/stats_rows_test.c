@@ -17,7 +17,8 @@
 
 static const s3c_stats_rows_t  *tables[] = {
     &s3c_stats_counter_rows, &s3c_stats_usage_rows, &s3c_stats_flash_rows,
-    &s3c_stats_store_rows, &s3c_stats_bucket_rows, &s3c_stats_hist_rows
+    &s3c_stats_store_rows, &s3c_stats_bucket_rows, &s3c_stats_hist_rows,
+    &s3c_stats_node_rows
 };
 
 #define N_TABLES  (sizeof(tables) / sizeof(tables[0]))
@@ -121,7 +122,7 @@ static void
 a_family_stands_together_and_its_first_row_has_its_help(void **state)
 {
     size_t       n, n_families = 0;
-    s3c_slice_t  families[100];
+    s3c_slice_t  families[120];
 
     (void) state;
 
@@ -143,7 +144,7 @@ a_family_stands_together_and_its_first_row_has_its_help(void **state)
                                           s3c_stats_row_family(row)));
             }
 
-            assert_true(n_families < 100);
+            assert_true(n_families < 120);
             families[n_families++] = s3c_stats_row_family(row);
         }
     }
@@ -203,6 +204,7 @@ json_paths_with_one_parent_stand_together(void **state)
     }
 
     paths[n++] = "stores";
+    paths[n++] = "ring";
     paths[n++] = "buckets";
 
     for (size_t i = 0; i < s3c_stats_hist_rows.n; i++) {
@@ -219,6 +221,17 @@ json_paths_with_one_parent_stand_together(void **state)
         paths[n++] = s3c_stats_bucket_rows.rows[i].path;
     }
 
+    assert_parents_together(paths, n);
+
+    n = 0;
+    paths[n++] = "name";
+    paths[n++] = "links";
+
+    for (size_t i = 0; i < s3c_stats_node_rows.n; i++) {
+        paths[n++] = s3c_stats_node_rows.rows[i].path;
+    }
+
+    paths[n++] = "first_byte";
     assert_parents_together(paths, n);
 
     n = 0;
@@ -328,6 +341,12 @@ the_manual_has_every_metric_with_its_labels(void **state)
         assert_non_null(manual_row(text, s3c_slice(family, strlen(family))));
     }
 
+    for (size_t i = 0; s3c_stats_ring_families[i].family != NULL; i++) {
+        const char  *family = s3c_stats_ring_families[i].family;
+
+        assert_non_null(manual_row(text, s3c_slice(family, strlen(family))));
+    }
+
     free(text);
 }
 
@@ -354,6 +373,12 @@ the_manual_has_no_metric_that_is_gone(void **state)
             found |= s3c_slice_eq(name,
                          s3c_slice(s3c_stats_computed[i].family,
                                    strlen(s3c_stats_computed[i].family)));
+        }
+
+        for (size_t i = 0; s3c_stats_ring_families[i].family != NULL; i++) {
+            const char  *family = s3c_stats_ring_families[i].family;
+
+            found |= s3c_slice_eq(name, s3c_slice(family, strlen(family)));
         }
 
         if (!found) {
@@ -439,6 +464,31 @@ amplification_is_device_bytes_by_payload(void **state)
 
 
 static void
+a_share_has_six_decimals(void **state)
+{
+    static const struct {
+        double       share;
+        const char  *out;
+    } cases[] = {
+        { 0, "0" }, { 1, "1" }, { 0.25, "0.25" }, { 1.0 / 3, "0.333333" },
+        { 2.0 / 3, "0.666667" }, { 1.0 / 262144, "0.000004" }
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t       buf[32];
+        s3c_writer_t  w;
+
+        s3c_writer_init(&w, buf, sizeof(buf));
+        s3c_stats_write_share(&w, cases[i].share);
+        s3c_write_byte(&w, '\0');
+        assert_string_equal(buf, cases[i].out);
+    }
+}
+
+
+static void
 seconds_have_no_needless_zeros(void **state)
 {
     static const struct {
@@ -478,6 +528,7 @@ main(void)
         cmocka_unit_test(the_manual_has_no_metric_that_is_gone),
         cmocka_unit_test(bytes_that_are_no_utf8_are_replaced_one_by_one),
         cmocka_unit_test(amplification_is_device_bytes_by_payload),
+        cmocka_unit_test(a_share_has_six_decimals),
         cmocka_unit_test(seconds_have_no_needless_zeros)
     };
 
