@@ -24,7 +24,10 @@ import tempfile
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 TIMEOUT_S = 180
 # what the module needs and nginx does not bring
-LIBRARIES = ['libxxhash0', 'liburing2']
+LIBRARIES = ['libxxhash0', 'liburing2', 'libhiredis-dev']
+# whose headers, and name for the linker, must be that suite's: its interface
+# is another one than here
+BUILT_WITH = 'hiredis'
 
 NGINX = '''#!/bin/sh
 # nginx of Debian {suite}, with the loader and the libraries of that suite
@@ -143,6 +146,13 @@ def binary(suite, folder):
         libs = ':'.join(f'"$root"/{lib}' for lib
                         in inside('usr/lib/*-linux-gnu*')
                         + inside('lib/*-linux-gnu*'))
+        for name, path in (
+                (f'include/{BUILT_WITH}',
+                 inside(f'usr/include/{BUILT_WITH}')[0]),
+                (f'lib/lib{BUILT_WITH}.so',
+                 inside(f'usr/lib/*/lib{BUILT_WITH}.so')[0])):
+            os.makedirs(os.path.dirname(f'{out}/{name}'), exist_ok=True)
+            os.symlink(f'../root/{path}', f'{out}/{name}')
         with open(f'{out}/nginx', 'w', encoding='ascii') as f:
             f.write(NGINX.format(suite=suite, root=f"'{root}'",
                                  loader=loader, libs=libs))

@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
 from lib import nginx as nginx_lib            # noqa: E402
+from lib import redis as redis_lib            # noqa: E402
 from lib import rgw as rgw_lib                # noqa: E402
 from lib import faultfs, s3client, tls, wait  # noqa: E402
 from origin.scripted_origin import ScriptedOrigin     # noqa: E402
@@ -158,3 +159,21 @@ def bucket(rgw_s3):
 def authority(tmp_path_factory):
     """A certificate authority for https origins."""
     return tls.Authority(tmp_path_factory.mktemp('ca'))
+
+
+# --- Redis --------------------------------------------------------------------
+
+@pytest.fixture
+def make_redis(tmp_path):
+    """make_redis(options='', ...): a started redis-server of the test's own;
+    kind=redis.Sentinel makes one of those."""
+    made = []
+
+    def make(options='', kind=redis_lib.Redis, **more):
+        folder = tmp_path / f'redis{len(made)}'
+        made.append(kind(folder, options, **more))
+        return made[-1].start()
+
+    yield make
+    for each in reversed(made):
+        each.close()

@@ -71,6 +71,7 @@ class Example:
             text = re.sub(r' fill_memory=\w+', '', text)
             # the other nodes are down
             text = re.sub(r'10\.0\.0\.(1\d:9100)', r'127.0.0.\1', text)
+            text = re.sub(r'10\.0\.0\.2\d;', '127.0.0.1:1;', text)
             text = re.sub(r'(?m)^worker_rlimit_nofile .*;\n', '', text)
             text = re.sub(r'worker_connections \d+', 'worker_connections 512',
                           text)
@@ -97,6 +98,9 @@ def make_example(tmp_path, make_nginx, authority):
         secret = tmp_path / 'etc/nginx/s3-peers-secret'
         secret.write_text('what the nodes know each other by\n',
                           encoding='ascii')
+        secret.chmod(0o600)
+        secret = tmp_path / 'etc/nginx/s3-redis-password'
+        secret.write_text('secret\n', encoding='ascii')
         secret.chmod(0o600)
         example = Example(name, tmp_path, origin)
         if 'ssl_certificate ' in example.text:
@@ -318,7 +322,7 @@ def test_the_defaults_are_those_of_the_merge():
             for name in commands()} - checked
     assert rest == {'s3_cache', 'zone', 'store', 'io', 'origin',
                     'credentials', 'domain', 'valid', 'status', 'peers',
-                    'peer_endpoint'}
+                    'redis', 'peer_endpoint'}
 
 
 def test_the_default_of_valid_is_that_of_the_code():

@@ -65,9 +65,15 @@ def test_all_parameters_are_taken(make_nginx):
         f'node [c] {C} weight=0;', f'node d [2001:db8::1]:9100 weight=1000;',
         f'node {"e" * 255} localhost:9100 zone={"r" * 63} weight=2;',
         'stripe 32m;', 'connect_timeout 1ms;', 'timeout 1h;', 'retry 1m;',
-        'hedge 50ms;', 'handover 0;',
-        'links 64;', 'ssl off;')
+        'hedge 50ms;', 'handover 0;', 'mirror 50% 1h;',
+        'links 16;', 'ssl off;')
     assert accepted(check(make_nginx, block)) == [('a', 'as "self" says')]
+
+
+@pytest.mark.parametrize('line', [
+    'mirror off;', 'mirror 1%;', 'mirror 5% 1ms;', 'mirror 50% 1h;'])
+def test_mirrors(make_nginx, line):
+    assert accepted(check(make_nginx, peers(line)))
 
 
 def test_the_least_is_enough(make_nginx):
@@ -162,7 +168,7 @@ def test_a_thousand_nodes_and_no_more(make_nginx):
     (f'secret {SECRET};', '"secret" of s3_cache_peers is duplicate'),
     (f'secret {SECRET} {SECRET};', '"secret" of s3_cache_peers takes one'),
     (f'secret={SECRET};', 'unknown parameter "secret" of s3_cache_peers: it '
-                          'knows node, self, secret'),
+                          'knows node, member, self'),
     ('weight 1;', 'unknown parameter "weight"'),
     ('node { a; }', 'unexpected "{"'),
     ('stripe 0;', 'invalid "stripe 0" of s3_cache_peers: a multiple of 64k'),
@@ -179,10 +185,26 @@ def test_a_thousand_nodes_and_no_more(make_nginx):
     ('retry 1s; retry 1s;', '"retry" of s3_cache_peers is duplicate'),
     ('hedge no;', 'invalid "hedge no"'),
     ('handover 2h;', 'invalid "handover 2h"'),
-    ('links 0;', 'invalid "links 0" of s3_cache_peers: 1 to 64 is needed'),
-    ('links 65;', 'invalid "links 65"'),
+    ('links 0;', 'invalid "links 0" of s3_cache_peers: 1 to 16 is needed'),
+    ('links 17;', 'invalid "links 17"'),
     ('links x;', 'invalid "links x"'),
     ('links 1; links 1;', '"links" of s3_cache_peers is duplicate'),
+    ('mirror;', '"mirror" of s3_cache_peers takes a share and a time, or '
+                '"off"'),
+    ('mirror 5% 10s x;', '"mirror" of s3_cache_peers takes a share'),
+    ('mirror 5;', 'invalid "mirror 5" of s3_cache_peers: 1% to 50% of the '
+                  'zone, or "off", is needed'),
+    ('mirror %;', 'invalid "mirror %"'),
+    ('mirror 0%;', 'invalid "mirror 0%"'),
+    ('mirror 51%;', 'invalid "mirror 51%"'),
+    ('mirror 1.5%;', 'invalid "mirror 1.5%"'),
+    ('mirror on;', 'invalid "mirror on"'),
+    ('mirror off 10s;', 'invalid "mirror off"'),
+    ('mirror 5% 0;', 'invalid "mirror 5% 0" of s3_cache_peers: a time from '
+                     '1ms to 1h is needed'),
+    ('mirror 5% x;', 'invalid "mirror 5% x"'),
+    ('mirror 5% 61m;', 'invalid "mirror 5% 61m"'),
+    ('mirror off; mirror 5%;', '"mirror" of s3_cache_peers is duplicate'),
     ('ssl yes;', 'it must be "on" or "off"'),
     ('ssl off; ssl off;', '"ssl" of s3_cache_peers is duplicate'),
     ('ssl_certificate a; ssl_certificate a;', '"ssl_certificate" of '

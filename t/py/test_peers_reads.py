@@ -475,7 +475,7 @@ def test_consumers_own_nothing(origin, make_cluster):
 
 
 def test_what_a_peer_brought_is_not_kept_twice(origin, make_cluster):
-    cluster = make_cluster(origin)
+    cluster = make_cluster(origin, block='    mirror off;\n')
     mine = Objects(origin, 60, (1000, 300_000))
     for _ in range(2):
         for node in cluster.nodes:

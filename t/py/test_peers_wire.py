@@ -78,7 +78,7 @@ ENDS = {
     'no_stream': lambda l: wire.ask(0, l),
     'what0': lambda l: wire.ask(1, l, what=0),
     'what4': lambda l: wire.ask(1, l, what=4),
-    'flags': lambda l: wire.ask(1, l, flags=4),
+    'flags': lambda l: wire.ask(1, l, flags=16),
     'zero': lambda l: wire.ask(1, l, zero=1),
     'no_key': lambda l: wire.ask(1, l, b''),
     'no_bucket': lambda l: wire.ask(1, l, bucket=b''),
