@@ -173,12 +173,14 @@ class Node(nginx_lib.Nginx):
 class Ring(Cluster):
     """nodes: how many, or [{'weight': 2, 'zone': 'r1', ...}]; `block` is added
     to every s3_cache_peers, `location` to the location that reads through the
-    cache; stores: as in make_gateway. No `self`: each knows its address."""
+    cache; stores: as in make_gateway. No `self`: each knows its address.
+    redis: a Redis by which they find each other; they reach it by a socket of
+    the file system, since no network leads to it."""
 
     # pylint: disable-next=super-init-not-called
     def __init__(self, make_nginx, folder, origin, nodes=3, zone=None,
                  stores=(), block='', location='', valid='200 206 1h',
-                 http='', **more):
+                 http='', redis=None, **more):
         if isinstance(nodes, int):
             nodes = [{} for _ in range(nodes)]
         self.net = netns.Net(len(nodes))
@@ -195,11 +197,20 @@ class Ring(Cluster):
             keys = ((origin.access_key, origin.secret_key)
                     if hasattr(origin, 'access_key') else ())
             for i, machine in enumerate(self.net.nodes):
+                block_of_it, leases = lines, ''
+                if redis:
+                    words = ' '.join(f'{k}={v}' for k, v in nodes[i].items())
+                    block_of_it = (
+                        f'    member {machine.address}:{PORTS["peers"]} '
+                        f'{words};\n    self {self.names[i]};\n')
+                    leases = (f's3_cache_redis hot {{ server unix:{redis.path};'
+                              ' lease 1s; }\n')
                 self.nodes.append(make_nginx(
                     Node, net=self.net, number=i,
                     http=nginx_lib.s3_zone(**(zone or {}))
                     + ''.join(nginx_lib.s3_store(**s) for s in stores)
-                    + f's3_cache_peers hot {{\n{lines}'
+                    + leases
+                    + f's3_cache_peers hot {{\n{block_of_it}'
                       f'    secret "{SECRET}";\n{block}}}\n'
                     + f'server {{ listen {machine.address}:{PORTS["peers"]}; '
                       f'location / {{ s3_cache_peer_endpoint hot; }} }}\n'

@@ -23,6 +23,8 @@ from flash_reads import Load, Objects
 from lib import netns, store, wait
 from lib.ring import Ring
 from origin.objects import pattern
+from test_redis import agree
+from test_ring_redis import settled
 
 KIB, MIB = 1 << 10, 1 << 20
 BLOCK, STRIPE = 64 * KIB, MIB
@@ -30,6 +32,7 @@ LARGE = f's3_cache_block_size {BLOCK};'
 SIZES = (0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK, STRIPE - 1, STRIPE,
          STRIPE + 1, 5 * STRIPE + 12_345, 40 * MIB)
 STORE = dict(size='256m', segment='4m')
+PATIENT = '    hedge 0;\n'    # what is counted must not be asked for twice
 TIMES = '    timeout 1s;\n    connect_timeout 300ms;\n    retry 300ms;\n'
 
 
@@ -50,7 +53,7 @@ def make_ring(make_nginx, tmp_path, rgw):
     still runs, and no node may have got a wrong answer from another."""
     made = []
 
-    def make(nodes=3, block='', location='', stores=(), **more):
+    def make(nodes=3, block='', location='', stores=(), start=True, **more):
         try:
             ring = Ring(make_nginx, tmp_path, rgw, nodes=nodes, stores=stores,
                         block=f'    stripe {STRIPE};\n{TIMES}{block}',
@@ -58,6 +61,8 @@ def make_ring(make_nginx, tmp_path, rgw):
         except netns.Unavailable as e:
             pytest.skip(str(e))
         made.append(ring)
+        if not start:
+            return ring
         ring.start()
         if stores:
             for node in ring.nodes:
@@ -113,7 +118,7 @@ def spans(size, count=6):
 @pytest.mark.parametrize('nodes, stores', [(3, ()), (3, (STORE,)), (5, ())])
 def test_every_byte_through_every_node(
         make_ring, rgw_s3, bucket, nodes, stores):
-    ring = make_ring(nodes, stores=stores)
+    ring = make_ring(nodes, stores=stores, block=PATIENT)
     mine = put_sizes(rgw_s3, bucket)
     tiers = set()
     for node in ring.nodes:
@@ -132,7 +137,7 @@ def test_every_byte_through_every_node(
 def test_ranges_of_what_nobody_has_yet(make_ring, rgw_s3, bucket, nodes):
     """Whoever is asked, for whatever part: only the blocks that are needed
     are fetched, each once."""
-    ring = make_ring(nodes)
+    ring = make_ring(nodes, block=PATIENT)
     sizes = (BLOCK + 1, STRIPE + 1, 5 * STRIPE + 12_345)
     mine = put_sizes(rgw_s3, bucket, sizes)
     wanted = [(t, span) for t in mine.targets
@@ -146,7 +151,7 @@ def test_ranges_of_what_nobody_has_yet(make_ring, rgw_s3, bucket, nodes):
 def test_flash_of_the_owners_outlives_all_of_them(make_ring, rgw_s3, bucket):
     """All nodes are killed at once. What had reached flash is read from there,
     whoever is asked; the origin gives the rest."""
-    ring = make_ring(3, stores=(STORE,))
+    ring = make_ring(3, stores=(STORE,), block=PATIENT)
     mine = Objects(Bucket(rgw_s3), 40, (1000, 300_000), bucket=bucket)
     for node in ring.nodes:
         mine.fetch(node)
@@ -198,7 +203,7 @@ def storm(ring, mine, clients=3):
 @pytest.mark.parametrize('nodes, stores', [(3, (STORE,)), (5, ())])
 def test_a_storm_fetches_each_block_once(
         make_ring, rgw_s3, bucket, nodes, stores):
-    ring = make_ring(nodes, stores=stores)
+    ring = make_ring(nodes, stores=stores, block=PATIENT)
     mine = Objects(Bucket(rgw_s3), 10, (0, 2 * BLOCK), bucket=bucket)
     more = put_sizes(rgw_s3, bucket, (STRIPE + 1, 4 * STRIPE + 99))
     mine.bodies.update(more.bodies)
@@ -446,3 +451,38 @@ def test_a_link_that_flaps_under_load(
     told(ring, record_property, 'flaps')
     for node in ring.nodes:
         mine.fetch(node)
+
+
+# --- members by Redis -----------------------------------------------------------
+
+def by_redis(make_ring, redis, nodes, first):
+    """A ring of so many nodes of which the first ones are started."""
+    ring = make_ring(nodes, block=PATIENT, redis=redis, start=False)
+    for node in ring.nodes[:first]:
+        node.start()
+    agree(ring.nodes[:first], ' '.join(ring.names[:first]))
+    return ring, settled(ring.nodes[:first])
+
+
+def test_nodes_join_and_go_and_nothing_is_fetched_twice(
+        make_ring, rgw_s3, bucket, make_redis):
+    """Four nodes, then five, one of them drained and one dead: who owned it
+    before is asked, so the origin is not."""
+    ring, before = by_redis(make_ring, make_redis(), 5, 4)
+    mine = put_sizes(rgw_s3, bucket, SIZES[:-1])
+    for node in ring.nodes[:4]:
+        mine.fetch(node)
+    ring.check_once(mine.bodies, BLOCK)
+    with contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(Load(node, mine, clients=1))
+                 for node in ring.nodes[:4]]
+        ring.nodes[4].start()
+        agree(ring.nodes, ' '.join(ring.names))
+        settled(ring.nodes, before)
+        for load in loads:
+            load.wait_answers(10)
+    for node in ring.nodes:
+        mine.fetch(node)
+    ring.check_once(mine.bodies, BLOCK)
+    served = [ring.stat(i, 'served') for i in range(5)]
+    assert min(served) > 0, served

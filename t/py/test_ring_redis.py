@@ -10,7 +10,7 @@ import pytest
 
 from flash_reads import Load, Objects
 from lib import nginx as nginx_lib
-from lib import wait
+from lib import tap, wait
 from test_redis import Ring, agree, ring, server
 
 __all__ = ['ring']
@@ -22,8 +22,8 @@ LOCATION = ('s3_cache_block_size 64k; '
 ADMIN = 'location = /admin { s3_cache_admin; }\n'
 
 
-def make(ring: Ring, origin, redis, name, more='', **pieces):
-    node = ring.make(name, server(redis), more, server=nginx_lib.s3_location(
+def make(ring: Ring, origin, redis, name, more='', at='', **pieces):
+    node = ring.make(name, at or server(redis), more, server=nginx_lib.s3_location(
         origin.url, more=LOCATION) + ADMIN, **pieces)
     node.pieces['http'] = node.pieces['http'].replace(
         'secret "', 'stripe 256k; hedge 1m; secret "')
@@ -214,6 +214,40 @@ def test_what_redis_does_is_nothing_to_readers(ring, origin, redis, fault):
             load.wait_answers(60)
         assert {d for node in nodes for d in digests(node)} == {before}
     assert len(origin.requests) == fetched
+
+
+def test_half_of_the_ring_goes_by_an_older_one(ring, origin, redis):
+    """Two nodes do not hear of two that join: all answer, and are right."""
+    late = tap.Tap(redis.port)
+    lease = 15_000
+    try:
+        at = f'server 127.0.0.1:{late.port};'
+        old = [make(ring, origin, redis, name, at=at, lease=lease).start()
+               for name in 'ab']
+        agree(old, 'a b', timeout_s=40)
+        before = settled(old)
+        mine = Objects(origin, 60, (0, 300_000))
+        for node in old:
+            mine.fetch(node)
+        late.hold()
+        new = [make(ring, origin, redis, name, lease=lease).start()
+               for name in 'cd']
+        agree(new, 'a b c d', timeout_s=40)
+        newer = settled(new)
+        assert newer != before
+        with contextlib.ExitStack() as stack:
+            loads = [stack.enter_context(Load(node, mine, clients=2))
+                     for node in old + new]
+            for load in loads:
+                load.wait_answers(30)
+        more = Objects(origin, 60, (0, 300_000), seed=2)
+        for node in old + new:
+            more.fetch(node)
+            assert node.zone()['peers']['failures'] == {'away': 0, 'wrong': 0}
+        assert digests(old[0]) | digests(old[1]) == {before}
+    finally:
+        late.go_on()
+        late.close()
 
 
 def sum_of(value):
