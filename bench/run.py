@@ -4,8 +4,8 @@
 
 Prints the tables of docs/benchmarks.md and leaves them, with every number,
 in $BUILD/bench. BENCH_QUICK=1: less than a minute, only to see that it works.
-BENCH_ONLY=hits,cold,storm,instructions,flash: some parts. BENCH_DISK: a folder
-on the disk that flash is measured on ($BUILD).
+BENCH_ONLY=hits,cold,storm,instructions,flash,ring: some parts. BENCH_DISK: a
+folder on the disk that flash is measured on ($BUILD).
 """
 
 import json
@@ -19,12 +19,14 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), 't')]
 import client                                            # noqa: E402
 import flash                                             # noqa: E402
 import instructions                                      # noqa: E402
+import ring                                              # noqa: E402
 import servers                                           # noqa: E402
 import storm                                             # noqa: E402
 from origin.scripted_origin import ScriptedOrigin        # noqa: E402
 
 QUICK = os.environ.get('BENCH_QUICK', '') not in ('', '0')
-ONLY = os.environ.get('BENCH_ONLY', 'instructions,hits,cold,storm,flash').split(',')
+ONLY = os.environ.get(
+    'BENCH_ONLY', 'instructions,hits,cold,storm,flash,ring').split(',')
 ROUNDS = int(os.environ.get('BENCH_ROUNDS') or (1 if QUICK else 7))
 SECONDS = int(os.environ.get('BENCH_SECONDS') or 1)
 OUT = os.path.join(os.environ.get('BUILD') or 'build', 'bench')
@@ -277,6 +279,7 @@ def main():
         part('cold', cold, srv)
         part('storm', storms, srv, trickle)
         part('flash', on_flash, srv)
+    part('ring', ring.run, min(ROUNDS, 5), SECONDS)
 
     with open(os.path.join(OUT, 'benchmarks.md'), 'w', encoding='utf-8') as f:
         f.write(text)
