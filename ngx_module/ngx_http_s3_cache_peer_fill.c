@@ -16,6 +16,7 @@
 
 
 #define PUBLISH_BYTES  (64 * 1024)
+#define AGAIN_MAX      3       /* a node is reloaded: links end one by one */
 
 
 /* What a job asks of nodes: one after the other, two at a time when the first
@@ -28,7 +29,7 @@ typedef struct {
     ngx_uint_t                  nowners;
     ngx_uint_t                  tried;         /* of them, from the first */
     unsigned                    active:2;      /* which asks are under way */
-    unsigned                    again:1;       /* the same one, once more */
+    unsigned                    again:2;       /* how often the same one was */
     unsigned                    former:1;      /* this node is the owner */
     ngx_http_s3_cache_ctx_t    *lead;          /* whose request this is; NULL:
                                                   another node's, or gone */
@@ -911,9 +912,9 @@ errand_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
             return;
         }
 
-        if (code == NGX_HTTP_S3_CACHE_ASK_LOST && !errand->again) {
-            /* a worker of it has ended, perhaps; another is there */
-            errand->again = 1;
+        if (code == NGX_HTTP_S3_CACHE_ASK_LOST && errand->again < AGAIN_MAX) {
+            /* a worker of it has ended, perhaps; others are there */
+            errand->again++;
             errand->tried--;
         }
 
