@@ -170,7 +170,7 @@ ngx_http_s3_cache_elsewhere(ngx_http_s3_cache_ctx_t *ctx)
     ngx_http_s3_cache_release(ctx);
     ctx->elsewhere = 1;
 
-    return ctx->front->pass(ctx, "elsewhere");
+    return ctx->front->pass(ctx, NULL);
 }
 
 

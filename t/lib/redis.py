@@ -105,6 +105,8 @@ class Redis:
             return False
         try:
             client('PING')
+        except OSError:
+            return False
         except Error as e:
             return not str(e).startswith('LOADING')
         finally:

@@ -321,7 +321,7 @@ def test_the_defaults_are_those_of_the_merge():
     rest = {re.sub(r'^s3_cache_(origin_)?', '', name)
             for name in commands()} - checked
     assert rest == {'s3_cache', 'zone', 'store', 'io', 'origin',
-                    'credentials', 'domain', 'valid', 'status', 'peers',
+                    'credentials', 'domain', 'valid', 'status', 'admin', 'peers',
                     'redis', 'peer_endpoint'}
 
 
