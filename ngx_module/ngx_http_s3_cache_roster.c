@@ -113,8 +113,9 @@ ngx_int_t
 ngx_http_s3_cache_roster_publish(ngx_http_s3_cache_peers_t *peers,
     uint64_t epoch, s3c_slice_t text)
 {
-    ngx_slab_pool_t                *pool;
-    ngx_http_s3_cache_roster_sh_t  *sh;
+    ngx_slab_pool_t                  *pool;
+    ngx_http_s3_cache_roster_sh_t    *sh;
+    ngx_http_s3_cache_roster_text_t  *now, *next;
 
     if (text.len > NGX_HTTP_S3_CACHE_ROSTER_BYTES) {
         return NGX_ERROR;
@@ -125,14 +126,21 @@ ngx_http_s3_cache_roster_publish(ngx_http_s3_cache_peers_t *peers,
 
     ngx_shmtx_lock(&pool->mutex);
 
-    if (sh->version == 0 || sh->epoch != epoch || sh->len != text.len
-        || ngx_memcmp(sh->text, text.data, text.len) != 0)
+    /* a worker that dies here leaves the text in use as it is */
+
+    now = &sh->texts[sh->version & 1];
+    next = &sh->texts[(sh->version + 1) & 1];
+
+    if (sh->version == 0 || now->epoch != epoch || now->len != text.len
+        || ngx_memcmp(now->text, text.data, text.len) != 0)
     {
         if (text.len > 0) {
-            ngx_memcpy(sh->text, text.data, text.len);
+            ngx_memcpy(next->text, text.data, text.len);
         }
 
-        sh->len = text.len;
+        next->len = text.len;
+        next->epoch = epoch;
+
         sh->epoch = epoch;
         sh->published = ngx_current_msec;
         sh->version++;
@@ -148,19 +156,21 @@ size_t
 ngx_http_s3_cache_roster_read(ngx_http_s3_cache_peers_t *peers, u_char *buf,
     ngx_atomic_uint_t *version, uint64_t *epoch)
 {
-    size_t                          len;
-    ngx_slab_pool_t                *pool;
-    ngx_http_s3_cache_roster_sh_t  *sh;
+    size_t                            len;
+    ngx_slab_pool_t                  *pool;
+    ngx_http_s3_cache_roster_sh_t    *sh;
+    ngx_http_s3_cache_roster_text_t  *now;
 
     sh = peers->shared;
     pool = ngx_http_s3_cache_roster_pool(peers);
 
     ngx_shmtx_lock(&pool->mutex);
 
-    len = sh->len;
+    now = &sh->texts[sh->version & 1];
+    len = now->len;
     *version = sh->version;
-    *epoch = sh->epoch;
-    ngx_memcpy(buf, sh->text, len);
+    *epoch = now->epoch;
+    ngx_memcpy(buf, now->text, len);
 
     ngx_shmtx_unlock(&pool->mutex);
 

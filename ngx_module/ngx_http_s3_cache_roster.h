@@ -18,12 +18,19 @@
                                          * S3C_MEMBER_LINE_MAX)
 
 
+typedef struct {
+    uint64_t                    epoch;
+    size_t                      len;
+    u_char                      text[NGX_HTTP_S3_CACHE_ROSTER_BYTES];
+} ngx_http_s3_cache_roster_text_t;
+
+
 /* Zeroed when it is made. Text and its length under the slab pool's mutex, and
  * so are rows of nodes found and made; the rest by atomics; what is hot is
  * mirror.c's. */
 typedef struct ngx_http_s3_cache_roster_sh_s {
     ngx_atomic_t                version;       /* of the text; 0: none yet */
-    ngx_atomic_t                epoch;
+    ngx_atomic_t                epoch;         /* of that text */
     ngx_atomic_t                draining;      /* the operator's wish */
     ngx_atomic_t                published;     /* ngx_current_msec, then */
     /* By slot of the ring: when this node last learnt that an object there is
@@ -37,8 +44,7 @@ typedef struct ngx_http_s3_cache_roster_sh_s {
     u_char                      id[S3C_MEMBER_ID_MAX];  /* of this run of
                                                   nginx, all its reloads; a
                                                   later run's is greater */
-    size_t                      len;
-    u_char                      text[NGX_HTTP_S3_CACHE_ROSTER_BYTES];
+    ngx_http_s3_cache_roster_text_t  texts[2]; /* by version & 1 */
     s3c_hot_sh_t                hot;
     s3c_hot_budget_sh_t         budget;
     s3c_hot_due_sh_t            due;
