@@ -339,14 +339,15 @@ def test_a_redis_that_begins_empty_empties_no_ring(ring, make_redis):
 
 
 def test_a_redis_that_is_emptied_empties_no_ring(ring, make_redis):
+    # a long lease: nothing here may wait for one to end by itself
     redis = make_redis()
-    nodes = ring.start('abc', server(redis))
-    epoch = agree(nodes, 'a b c')
-    beats_on(nodes[0], 5)
+    nodes = ring.start('abc', server(redis), lease=6000)
+    epoch = agree(nodes, 'a b c', timeout_s=20)
+    beats_on(nodes[0], 1)
     redis('FLUSHALL')
     wait.until(lambda: redis.epoch() > epoch
                and set(redis.members()) == set('abc'), redis.members)
-    agree(nodes, 'a b c')
+    agree(nodes, 'a b c', timeout_s=20)
     for node in nodes:
         assert all(len(m.split()) >= 3 for e, m in SAID.findall(node.log())
                    if int(e) >= epoch)
