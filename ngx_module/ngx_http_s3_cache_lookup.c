@@ -23,6 +23,7 @@ static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_elsewhere(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_uint_t ngx_http_s3_cache_lost(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx);
@@ -218,6 +219,10 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_refetch(ctx);
     }
 
+    if (ngx_http_s3_cache_lost(ctx)) {
+        return ngx_http_s3_cache_refetch(ctx);
+    }
+
     /* what came by a fill that this very request waited for is fresh, and so
        is what it has just had validated; but not what came from flash */
 
@@ -255,6 +260,19 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     return ngx_http_s3_cache_refetch(ctx);
+}
+
+
+/* It is of the time when this node owned the object; what its owner has learnt
+ * since nobody has told. While the ring is young the owner may need it. */
+
+static ngx_uint_t
+ngx_http_s3_cache_lost(ngx_http_s3_cache_ctx_t *ctx)
+{
+    return ctx->zone->peers != NULL && ctx->zone->peers->redis != NULL
+           && !ctx->served && !ctx->led && !ctx->followed && !ctx->checked
+           && ngx_http_s3_cache_view_settled(ctx->zone->peers)
+           && ngx_http_s3_cache_peer_foreign(ctx);
 }
 
 

@@ -115,6 +115,9 @@ ngx_uint_t ngx_http_s3_cache_view_owners(ngx_http_s3_cache_peers_t *peers,
 /* What anybody had at this point before now is not to be believed. */
 void ngx_http_s3_cache_view_truth(ngx_http_s3_cache_peers_t *peers,
     uint64_t point);
+/* The ring has not changed for a handover, and may: what this node has of others'
+ * is what it had when it owned it. */
+ngx_uint_t ngx_http_s3_cache_view_settled(ngx_http_s3_cache_peers_t *peers);
 /* It knows the ring; before it does, it owns nothing. */
 ngx_uint_t ngx_http_s3_cache_view_ready(ngx_http_s3_cache_peers_t *peers);
 /* This worker ends: nobody is to be asked any more. */

@@ -301,11 +301,11 @@ peer_block(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
         return NGX_ERROR;
     }
 
+    job->key = s3c_key_block(job->zone->secret, job->object, job->generation,
+                             block, job->conf->block_size);
+
     if (!former) {
-        job->heat = ngx_http_s3_cache_mirror_heat(ctx,
-                             s3c_key_block(ctx->zone->secret, ctx->object,
-                                           ctx->view.generation, block,
-                                           ctx->conf->block_size));
+        job->heat = ngx_http_s3_cache_mirror_heat(ctx, job->key);
     }
 
     ask = &errand->asks[0].ask;
@@ -375,6 +375,7 @@ errand_create(ngx_http_s3_cache_ctx_t *ctx, const s3c_ram_pin_t *pin,
        not wait for it */
     job->keep = former;
     job->store = former && !ctx->head;
+    job->key = ctx->object;              /* a block has its own */
 
     if (!former) {
         s3c_ram_fill_mark(job->zone->ram, &job->pin,

@@ -282,6 +282,16 @@ view_learnt(view_t *v, ngx_uint_t slot, uint32_t since)
 
 
 ngx_uint_t
+ngx_http_s3_cache_view_settled(ngx_http_s3_cache_peers_t *peers)
+{
+    view_t *v = peers->view;
+
+    return !v->configured
+           && (ngx_msec_int_t) (v->former_until - ngx_current_msec) <= 0;
+}
+
+
+ngx_uint_t
 ngx_http_s3_cache_view_ready(ngx_http_s3_cache_peers_t *peers)
 {
     view_t *v = peers->view;
@@ -715,6 +725,14 @@ view_swap(view_t *v)
     old = v->others.ring != NULL ? &v->others
           : v->configured ? NULL : &v->now;
 
+    if (v->formers
+        && (ngx_msec_int_t) (v->former_until - ngx_current_msec) <= 0)
+    {
+        v->formers = 0;
+    }
+
+    v->former_until = ngx_current_msec + v->peers->handover;
+
     if (old != NULL && v->peers->handover > 0) {
         view_formers(v, old);
     }
@@ -814,7 +832,6 @@ view_formers(view_t *v, const view_ring_t *old)
 
     v->formers = 1;
     v->since = (uint32_t) v->peers->shared->published;
-    v->former_until = ngx_current_msec + v->peers->handover;
 }
 
 
