@@ -154,6 +154,35 @@ def test_who_is_drained_hands_over_and_comes_back(ring, origin, redis):
     assert len(origin.requests) == fetched
 
 
+def test_a_former_owner_forgets_after_the_handover(ring, origin, redis):
+    """It has what is another's now, and nobody tells it of a new version."""
+    nodes = []
+    for names in ('ab', 'c'):
+        for name in names:
+            node = make(ring, origin, redis, name)
+            node.pieces['http'] = node.pieces['http'].replace(
+                'secret "', 'handover 1s; secret "')
+            nodes.append(node.start())
+        agree(nodes, ' '.join('abc'[:len(nodes)]))
+        before = settled(nodes, None if names == 'ab' else before)
+        if names == 'ab':
+            mine = Objects(origin, 30, (1000, 50_000))
+            mine.fetch(nodes[0])
+            mine.fetch(nodes[1])
+    for target, body in mine.bodies.copy().items():
+        mine.put(target, body[::-1])
+
+    def all_new(node):
+        return all(node.request(target=target).body == body
+                   for target, body in mine.bodies.items())
+
+    # one who wants the truth tells the owners
+    for target in mine.targets:
+        nodes[2].request(target=target, headers={'Cache-Control': 'no-cache'})
+    for node in nodes:
+        wait.until(lambda n=node: all_new(n), 'an old version stays')
+
+
 @pytest.mark.parametrize('how', ['quit', 'stop', 'kill_all'])
 def test_who_goes_costs_no_answer_and_its_share_at_most(
         ring, origin, redis, how):
