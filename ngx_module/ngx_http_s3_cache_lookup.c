@@ -297,7 +297,9 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
 
         s3c_ram_view(ctx->zone->ram, &ctx->pin, &fill);
 
-        if (ctx->served && fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER) {
+        if (ctx->served && fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER
+            && ngx_http_s3_cache_serve_late(ctx))
+        {
             return ngx_http_s3_cache_elsewhere(ctx);
         }
 

@@ -202,6 +202,9 @@ typedef struct {
 
 extern const ngx_http_s3_cache_link_role_t  ngx_http_s3_cache_answerer;
 void ngx_http_s3_cache_serve_exit(void);
+/* The question waits for a fill that is one itself: has it done so for long
+ * enough? If not, it is woken when it has. */
+ngx_uint_t ngx_http_s3_cache_serve_late(ngx_http_s3_cache_ctx_t *ctx);
 
 /* endpoint */
 void ngx_http_s3_cache_peer_closed(ngx_http_s3_cache_link_t *link,

@@ -16,6 +16,7 @@
 
 #define HELD_MAX    256        /* structures kept for the next questions */
 #define SPANS_MAX   16
+#define LATE_MSEC   200
 #define FRAME_HEAD  sizeof(s3c_wire_frame_rec_t)
 
 
@@ -47,6 +48,8 @@ struct serve_s {
     uint64_t                    generation;    /* of a BLOCK */
     ngx_msec_t                  since;
     unsigned                    starved:1;     /* without a window, since then */
+    unsigned                    late:1;        /* it has waited long enough */
+    ngx_event_t                 wait;          /* for what another node sends */
 };
 
 
@@ -64,6 +67,7 @@ static ngx_int_t serve_object(serve_t *s, const s3c_wire_ask_t *ask);
 static ngx_int_t serve_block(serve_t *s, const s3c_wire_ask_t *ask);
 static ngx_int_t serve_keep(serve_t *s);
 static void serve_copy(u_char **p, s3c_slice_t *slice);
+static void serve_is_late(ngx_event_t *ev);
 static void serve_end(serve_t *s, ngx_uint_t code);
 static void serve_free(serve_t *s);
 static ngx_uint_t serve_again(serve_t *s, uint32_t reason);
@@ -468,9 +472,58 @@ serve_copy(u_char **p, s3c_slice_t *slice)
 }
 
 
+/* Two nodes may wait for each other here, so none does for long. */
+
+ngx_uint_t
+ngx_http_s3_cache_serve_late(ngx_http_s3_cache_ctx_t *ctx)
+{
+    serve_t *s = serve_of(ctx);
+
+    if (!s->late && !s->wait.timer_set) {
+        s->wait.handler = serve_is_late;
+        s->wait.data = s;
+        s->wait.log = ctx->log;
+        ngx_add_timer(&s->wait, LATE_MSEC);
+    }
+
+    return s->late;
+}
+
+
+static void
+serve_is_late(ngx_event_t *ev)
+{
+    serve_t *s = ev->data;
+
+    ngx_http_s3_cache_ctx_t  *ctx;
+
+    ctx = &s->ctx;
+    s->late = 1;
+
+    if (s->state == SERVE_END) {
+        return;
+    }
+
+    /* it looks again, and sees that it is late; or it has moved on */
+
+    ngx_http_s3_cache_unwatch(&ctx->watch);
+
+    if (s->state == SERVE_LOOK) {
+        ctx->front->run(ctx, ctx->resume);
+        return;
+    }
+
+    ngx_http_s3_cache_link_ready(&s->stream);
+}
+
+
 static void
 serve_end(serve_t *s, ngx_uint_t code)
 {
+    if (s->wait.timer_set) {
+        ngx_del_timer(&s->wait);
+    }
+
     s->state = SERVE_END;
     s->code = code;
     ngx_http_s3_cache_release(&s->ctx);
@@ -481,6 +534,10 @@ serve_end(serve_t *s, ngx_uint_t code)
 static void
 serve_free(serve_t *s)
 {
+    if (s->wait.timer_set) {
+        ngx_del_timer(&s->wait);
+    }
+
     ngx_http_s3_cache_release(&s->ctx);
 
     if (s->pool != NULL) {
@@ -683,7 +740,9 @@ serve_wait(serve_t *s)
             return NGX_OK;
         }
 
-        if (fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER) {
+        if (fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER
+            && ngx_http_s3_cache_serve_late(ctx))
+        {
             serve_end(s, NGX_HTTP_S3_CACHE_FILL_ELSEWHERE);
             return NGX_OK;
         }
@@ -833,7 +892,9 @@ serve_body(serve_t *s, s3c_writer_t *w)
             break;
         }
 
-        if (fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER) {
+        if (fill.mark == NGX_HTTP_S3_CACHE_MARK_PEER
+            && ngx_http_s3_cache_serve_late(ctx))
+        {
             serve_end(s, NGX_HTTP_S3_CACHE_FILL_ELSEWHERE);
             return NGX_OK;
         }
