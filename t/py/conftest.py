@@ -66,6 +66,18 @@ def pytest_runtest_protocol(item):
 
 # --- nginx --------------------------------------------------------------------
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What a test that passed has left (stores, logs) is removed at once: all
+    of them together are many gigabytes."""
+    report = (yield).get_result()
+    item.all_passed = getattr(item, 'all_passed', True) and report.passed
+    if call.when == 'teardown' and item.all_passed:
+        folder = (getattr(item, 'funcargs', None) or {}).get('tmp_path')
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
 def make_nginx(tmp_path):
     """make_nginx(server=..., http=..., ...): an Nginx, not yet started, that
