@@ -28,6 +28,9 @@ def make_cluster(make_nginx):
     made = []
 
     def make(origin, location='', block='', **more):
+        if 'hedge' not in block:
+            # a busy machine is no silent node
+            block += '    hedge 1m;\n'
         made.append(Cluster(make_nginx, origin, location=LARGE + location,
                             block=STRIPES + block, **more))
         return made[-1].start()
