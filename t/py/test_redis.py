@@ -316,7 +316,11 @@ def test_while_redis_is_down_the_ring_stays(ring, make_redis):
     for node in nodes:
         node.wait_log(r'\[error\].*(closed the connection|cannot be '
                       r'connected); the ring stays')
-    time.sleep(2 * LEASE_MS / 1000)     # longer than any lease
+    # as often as it takes more than any lease: 50 ms, then twice as long
+    for node in nodes:
+        tried = redis_stat(node, 'errors', 'away')
+        wait.until(lambda n=node, t=tried:
+                   redis_stat(n, 'errors', 'away') >= t + 6, 'attempts', 30)
     for node in nodes:
         assert set(roster(node)[1]) == set('abc')
         assert len(re.findall('cannot be connected', node.log())) <= 1
