@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import threading
-import time
 
 import pytest
 
@@ -22,6 +21,8 @@ SAID = re.compile(r's3_cache_redis "hot": epoch (\d+), members(.*)')
 class Ring:
     """Nodes whose members come from a redis-server: a, b, c.."""
 
+    times = 'connect_timeout 500ms; timeout 500ms;'
+
     def __init__(self, make_nginx):
         self.make_nginx = make_nginx
         self.nodes = {}
@@ -29,7 +30,7 @@ class Ring:
 
     def block(self, at, more='', lease=LEASE_MS):
         return (f's3_cache_redis hot {{\n    {at}\n    lease {lease}ms;\n'
-                f'    connect_timeout 500ms; timeout 500ms;\n    {more}\n}}\n')
+                f'    {self.times}\n    {more}\n}}\n')
 
     def make(self, name, at, more='', member='', port=None, lease=LEASE_MS,
              **pieces):
@@ -175,9 +176,10 @@ def test_a_node_that_is_killed_is_gone_when_its_lease_ends(ring, make_redis):
     agree([a, b, c], 'a b c')
     beats_on(a, 4)
     c.kill_all()
-    begun = time.monotonic()
+    beats = redis_stat(a, 'beats')
     agree([a, b], 'a b')
-    assert time.monotonic() - begun < 2 * LEASE_MS / 1000 + 0.5
+    # three of them make a lease: it took two leases at most
+    assert redis_stat(a, 'beats') <= beats + 7
 
 
 def test_a_node_that_comes_back_takes_its_lease_over(ring, make_redis):
@@ -708,18 +710,17 @@ def test_many_clients(ring, make_redis):
 
 @pytest.mark.parametrize('how', ['frozen', 'no route', 'refused'])
 def test_no_worker_stays_for_redis(ring, make_redis, how):
+    """With times that would never be over in this test."""
     redis = make_redis()
     at = {'frozen': server(redis), 'refused': 'server 127.0.0.1:1;',
           'no route': 'server 203.0.113.1:6379;'}[how]
+    ring.times = 'connect_timeout 1h; timeout 1h;'
     node, = ring.start('a', at)
     if how == 'frozen':
         agree([node], 'a')
         redis.freeze()
-        node.wait_log('does not answer in time')
-    begun = time.monotonic()
     node.reload(wait_old=True)
     node.quit()
-    assert time.monotonic() - begun < 5
 
 
 def test_a_node_of_weight_0_only_asks(ring, make_redis):
