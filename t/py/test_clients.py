@@ -144,7 +144,10 @@ def test_boto3_overrides_response_headers(s3, bucket, filled):
 
 
 def test_boto3_downloads_a_large_object_by_many_threads(
-        s3, rgw_s3, gateway, bucket, tmp_path):
+        make_gateway, rgw, rgw_s3, bucket, tmp_path):
+    # room for all of it to be on its way at one time
+    gateway = make_gateway(rgw, zone={'size': '256m'})
+    s3 = s3client.of(rgw, gateway.url())
     body = pattern(40 << 20, 7)
     rgw_s3.put_object(Bucket=bucket, Key='large', Body=body)
     config = boto3.s3.transfer.TransferConfig(
