@@ -147,18 +147,22 @@ class Media:
 
 
 def wait_on_media(paths, bodies, timeout_s=10):
-    """Every body lies at the end of some record in one of these files."""
+    """All of these bodies is in one of these files: each ends some record, and
+    together the records have as many bytes. (Heads of records count, too: fewer
+    than those of a block that is missing.)"""
     def missing():
-        tails = set()
+        tails, sizes = set(), {}
         for path in paths:
             media = Media(path)
             for frame in media.frames():
                 tails.add(media.payload(frame)[-32:])
-        return [i for i, body in enumerate(bodies) if body[-32:] not in tails]
+                sizes[path, frame.key] = frame.size
+        return ([i for i, body in enumerate(bodies) if body[-32:] not in tails]
+                or max(0, sum(map(len, bodies)) - sum(sizes.values())))
 
     wait.until(lambda: not missing(),
-               lambda: f'{len(missing())} of {len(bodies)} bodies are not in '
-                       f'{paths}', timeout_s, 0.05)
+               lambda: f'{missing()} of {len(bodies)} bodies, or bytes of them, '
+                       f'are not in {paths}', timeout_s, 0.05)
 
 
 def wait_tombstones(paths, count, timeout_s=10):

@@ -159,7 +159,8 @@ def test_what_the_origin_does_wrong_is_as_without_a_ring(
         plain = found['alone', 0, times]
         if got[2] and got[0] in (200, 206):
             continue                               # better
-        assert asked[name, i, times] <= 3 * asked['alone', 0, times] + 3
+        # each of three nodes once or twice, and who saw it fail once more
+        assert asked[name, i, times] <= 4 * asked['alone', 0, times] + 4
         what = {k: (v[0], len(v[1]), v[2]) for k, v in found.items()}
         if fault.startswith('cut'):                # how far it came: by chance
             assert not got[2] or got[0] == 502, what
