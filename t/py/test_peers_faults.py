@@ -2,6 +2,7 @@
 """A ring whose parts fail: workers, nodes, links, the origin. Who asks a node
 that lives is answered, and never with wrong bytes. And strangers."""
 
+import collections
 import contextlib
 import hashlib
 import hmac
@@ -150,7 +151,12 @@ def test_what_the_origin_does_wrong_is_as_without_a_ring(
                 if got[0] in (200, 206):
                     assert wanted.startswith(got[1])
                 found[name, i, times] = got
-                asked[name, i, times] = len(origin.requests_for(key=key))
+                # of what is cut, how many blocks ahead were asked for as well is
+                # by chance; how often the same was is not
+                seen = collections.Counter(
+                    r.header('range') if fault.startswith('cut') else None
+                    for r in origin.requests_for(key=key))
+                asked[name, i, times] = max(seen.values())
                 origin.off(rule)
                 for node in cluster.nodes:
                     again = outcome(node, f'/bkt/{key}', words)
@@ -159,8 +165,7 @@ def test_what_the_origin_does_wrong_is_as_without_a_ring(
         plain = found['alone', 0, times]
         if got[2] and got[0] in (200, 206):
             continue                               # better
-        # each of three nodes once or twice, and who saw it fail once more
-        assert asked[name, i, times] <= 4 * asked['alone', 0, times] + 4
+        assert asked[name, i, times] <= 3 * asked['alone', 0, times] + 3
         what = {k: (v[0], len(v[1]), v[2]) for k, v in found.items()}
         if fault.startswith('cut'):                # how far it came: by chance
             assert not got[2] or got[0] == 502, what
