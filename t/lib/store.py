@@ -147,8 +147,8 @@ class Media:
 
 
 def wait_on_media(paths, bodies, timeout_s=10):
-    """All of these bodies is in one of these files: each ends some record, and
-    together the records have as many bytes. (Heads of records count, too: fewer
+    """These bodies are in these files, whole: each ends some record, and together
+    the records have as many bytes. (Heads of records count, too: fewer
     than those of a block that is missing.)"""
     def missing():
         tails, sizes = set(), {}

@@ -64,8 +64,6 @@ def pytest_runtest_protocol(item):
         signal.signal(signal.SIGALRM, before)
 
 
-# --- nginx --------------------------------------------------------------------
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """What a test that passed has left (stores, logs) is removed at once: all
@@ -77,6 +75,8 @@ def pytest_runtest_makereport(item, call):
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 
+
+# --- nginx --------------------------------------------------------------------
 
 @pytest.fixture
 def make_nginx(tmp_path):
