@@ -22,9 +22,10 @@ V             ?= 0
 B             := $(abspath $(BUILD))
 MODULE_NAME   := ngx_http_s3_cache_module
 
-SRC_C         := $(wildcard src/*/*.c)
-SRC_H         := $(wildcard src/*/*.h)
-GLUE          := $(wildcard ngx_module/*.c ngx_module/*.h)
+CTL_C         := $(wildcard src/ctl/*.c)
+SRC_C         := $(filter-out $(CTL_C),$(wildcard src/*/*.c))
+SRC_H         := $(filter-out src/ctl/%,$(wildcard src/*/*.h))
+GLUE          := $(wildcard ngx_module/*.c ngx_module/*.h ngx_module/dashboard/*)
 UNIT_C        := $(wildcard t/unit/*/*_test.c)
 UNIT_SHARED_C := $(filter-out %_test.c,$(wildcard t/unit/*/*.c))
 FUZZ_C        := $(wildcard t/fuzz/*_fuzz.c t/fuzz/*/*_fuzz.c)
@@ -37,8 +38,11 @@ SIM           := bench/sim/replay
 help:
 	@echo 'Targets:'
 	@echo '  deps        install the Debian packages that are missing (root or sudo)'
-	@echo '  build       the module: $(BUILD)/$(MODULE_NAME).so'
-	@echo '  install     copy it to $$(DESTDIR)$(MODULES_DIR)'
+	@echo '  build       the module: $(BUILD)/$(MODULE_NAME).so; and $(BUILD)/s3cachectl'
+	@echo '  install     copy it to $$(DESTDIR)$(MODULES_DIR), s3cachectl to $$(PREFIX)'
+	@echo '  deb         a Debian package for this Debian: $(BUILD)/deb/*.deb'
+	@echo '  deb-test    packages built, used and removed on fresh Debians, and the'
+	@echo '              image of the container: DEB_SUITES="$(DEB_SUITES)"; root'
 	@echo '  test        deps, build, unit, fuzz-smoke, pytest: what CI runs'
 	@echo '  unit        unit tests of src/ under ASan and UBSan'
 	@echo '  fuzz        every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
@@ -54,21 +58,25 @@ help:
 	@echo '  replay      hit ratios of both policies over generated traces'
 	@echo '  clean       remove $(BUILD)'
 	@echo 'Variables: BUILD, NGINX_SRC (an unpacked nginx tree, $(NGINX_SRC)),'
-	@echo '  CC, CLANG, JOBS, V=1 (show compiler output), DESTDIR, MODULES_DIR'
+	@echo '  CC, CLANG, JOBS, V=1 (show compiler output), DESTDIR, MODULES_DIR, PREFIX'
 
 # --- packages -------------------------------------------------------------
 
 DEPS_BUILD := gcc libc6-dev make nginx nginx-dev dpkg-dev libssl-dev \
               libpcre2-dev zlib1g-dev libxxhash-dev liburing-dev \
-              libhiredis-dev
+              libhiredis-dev libcurl4-openssl-dev libjansson-dev
 DEPS_TEST  := libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev patch \
               xz-utils openssl procps \
               ca-certificates curl awscli s3cmd python3-pytest \
-              python3-pytest-xdist python3-boto3 \
-              redis-server redis-sentinel iproute2 \
-              ceph-mon ceph-osd radosgw ceph-common
+              python3-pytest-xdist python3-boto3 python3-h2 rclone \
+              redis-server redis-sentinel iproute2 mandoc \
+              chromium chromium-driver python3-selenium \
+              ceph-mon ceph-osd radosgw ceph-common \
+              lintian python3-yaml python3-kubernetes
+DEPS_DEB   := build-essential debhelper
+DEPS_ROOTS := debootstrap buildah
 DEPS_BENCH := wrk varnish valgrind fio
-DEPS       := $(DEPS_BUILD) $(DEPS_TEST)
+DEPS       := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_DEB)
 
 # $(call install_deps,packages): what is missing; of "a|b" either will do
 define install_deps
@@ -133,6 +141,7 @@ NGINX_FLAGS   ?= --with-compat --with-debug --with-threads --with-pcre-jit \
 NGINX_CFLAGS  ?= -O2 -g -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2
 NGINX_LDFLAGS ?= -fPIC -Wl,-z,relro -Wl,-z,now
 ASAN_CFLAGS   ?= -O1 -g -fPIC -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1
+PREFIX        ?= /usr
 MODULES_DIR   ?= $(shell sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p' \
                      '$(NGINX_SRC)/conf_flags' 2>/dev/null)
 
@@ -207,7 +216,7 @@ else
 MODULE_SO := $(B)/$(FLAVOUR)/$(MODULE_NAME).so
 endif
 
-build: $(MODULE_SO)
+build: $(MODULE_SO) $(if $(CTL_C),$(B)/s3cachectl)
 ifeq ($(FLAVOUR),module)
 nginx: $(ASAN_TREE)/configure
 	@$(MAKE) --no-print-directory nginx NGINX_SRC=$(ASAN_TREE)
@@ -220,6 +229,45 @@ install: build
 	@[ -n '$(MODULES_DIR)' ] || { echo 'set MODULES_DIR' >&2; exit 1; }
 	install -d '$(DESTDIR)$(MODULES_DIR)'
 	install -m 644 $(MODULE_SO) '$(DESTDIR)$(MODULES_DIR)/'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 $(B)/s3cachectl '$(DESTDIR)$(PREFIX)/bin/'
+	install -m 644 docs/s3cachectl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'
+	install -m 644 src/ctl/s3cachectl.bash \
+	    '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/s3cachectl'
+
+# --- packages of it -----------------------------------------------------------
+#
+# debian/ is conf-examples/debian, put into a copy of what a package is made of. In
+# that copy objects stay from one time to the next.
+
+DEB_SUITES ?= bookworm trixie
+DEB_TREE   := Makefile config src ngx_module conf-examples docs README.md \
+              LICENSE CHANGES
+DEB_FILES  := Makefile config README.md LICENSE CHANGES \
+              $(SRC_C) $(SRC_H) $(GLUE) ngx_module/exports.map \
+              $(wildcard src/ctl/*) \
+              $(wildcard docs/* docs/*/* conf-examples/* conf-examples/*/*)
+
+.PHONY: deb deb-test
+deb:
+	@$(call install_deps,$(DEPS_BUILD) $(DEPS_DEB))
+	@$(MAKE) --no-print-directory $(B)/deb/built
+
+$(B)/deb/built: $(DEB_FILES)
+	@mkdir -p $(@D)/tree && cd $(@D)/tree && rm -rf $(DEB_TREE) debian ../*.*
+	@cp -rp $(DEB_TREE) conf-examples/debian $(@D)/tree/
+	@rm -f $(@D)/tree/debian/changelog.sh
+	@sh conf-examples/debian/changelog.sh CHANGES >$(@D)/tree/debian/changelog
+	$(call quietly,build a package in deb/,cd $(@D)/tree \
+	    && MAKEFLAGS= dpkg-buildpackage -b -us -uc -j$(JOBS))
+	@touch $@; ls $(@D)/*.deb
+
+deb-test: deps
+	@$(call install_deps,$(DEPS_ROOTS))
+	@$(MAKE) --no-print-directory -j$(JOBS) build
+	@DEB_SUITES='$(DEB_SUITES)' BUILD=$(B) $(PYTHON) -m pytest $(PYTEST_ARGS) \
+	    t/py/test_deb.py t/py/test_container.py
 
 # --- the core by itself: unit tests, fuzzing, micro-measurements ------------
 
@@ -253,6 +301,35 @@ $(eval $(call core,unit,UNIT_CC))
 $(eval $(call core,fuzz,FUZZ_CC,-fsanitize=fuzzer-no-link))
 $(eval $(call core,opt,MICRO_CC))
 
+# s3cachectl: a program beside the module, of its own files and what it uses of
+# the core's first rooms. Its tests run it as it is built for unit tests.
+
+CTL_LIBS   := -lcurl -ljansson -lcrypto -lxxhash -lpthread -lm
+CTL_PARTS  := $(filter-out src/ctl/main.c,$(CTL_C))
+CTL_CORE_C := $(wildcard src/base/*.c src/http/*.c src/s3/*.c src/auth/*.c)
+CTL_CFLAGS ?= -O2 -g -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CTL_LDFLAGS ?= -pie -Wl,-z,relro -Wl,-z,now
+CTL_CC     := $(CC) $(CTL_CFLAGS)
+CTL_ASAN   := $(B)/unit/s3cachectl
+
+$(B)/ctl/%.o: %.c $(B)/ctl/flags
+	@mkdir -p $(@D)
+	@$(CTL_CC) $(CORE_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/ctl/flags: FORCE
+	@mkdir -p $(@D); echo '$(CTL_CC) $(CORE_CFLAGS)' $(call if_changed,$@)
+
+-include $(wildcard $(B)/ctl/*/*/*.d)
+
+$(B)/ctl/libs3c.a: $(CTL_CORE_C:%.c=$(B)/ctl/%.o)
+	@rm -f $@ && ar rcs $@ $^
+
+$(B)/s3cachectl: $(CTL_C:%.c=$(B)/ctl/%.o) $(B)/ctl/libs3c.a
+	@$(CTL_CC) $(CTL_LDFLAGS) -o $@.new $^ $(CTL_LIBS) && mv $@.new $@
+
+$(CTL_ASAN): $(CTL_C:%.c=$(B)/unit/%.o) $(B)/unit/libs3c.a
+	@$(UNIT_CC) -o $@ $^ $(CTL_LIBS) $(CORE_LIBS)
+
 UNIT_BIN  := $(UNIT_C:%.c=$(B)/unit/%)
 FUZZ_BIN  := $(FUZZ_C:%.c=$(B)/fuzz/%)
 MICRO_BIN := $(MICRO_C:%.c=$(B)/opt/%)
@@ -265,8 +342,15 @@ $(UNIT_BIN): %: %.o $(B)/unit/libs3c.a
 $(foreach t,$(UNIT_BIN),$(eval \
     $(t): $(filter $(dir $(t))%,$(UNIT_SHARED_C:%.c=$(B)/unit/%.o))))
 
+CTL_UNIT := $(filter $(B)/unit/t/unit/ctl/%,$(UNIT_BIN))
+CTL_FUZZ := $(filter $(B)/fuzz/t/fuzz/ctl%,$(FUZZ_BIN))
+$(CTL_UNIT): $(CTL_PARTS:%.c=$(B)/unit/%.o)
+$(CTL_FUZZ): $(CTL_PARTS:%.c=$(B)/fuzz/%.o)
+$(CTL_UNIT) $(CTL_FUZZ): CORE_LIBS += -lcurl -ljansson
+
 $(FUZZ_BIN): %: %.o $(B)/fuzz/libs3c.a
-	@$(FUZZ_CC) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+	@$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(CORE_LIBS)
 
 $(MICRO_BIN): %: %.o $(B)/opt/libs3c.a
 	@$(MICRO_CC) -o $@ $^ $(CORE_LIBS)
@@ -300,20 +384,21 @@ run_pytest = BUILD=$(B) $(PYTHON) -m pytest -p no:cacheprovider $(XDIST) \
 
 .PHONY: pytest test-asan test
 ifeq ($(FLAVOUR),module)
-pytest: build
+pytest: build $(CTL_ASAN)
 	@MODULE_SO=$${MODULE_SO:-} NGINX_BIN=$${NGINX_BIN:-} $(run_pytest)
 else
-pytest: build nginx
+pytest: build nginx $(CTL_ASAN)
 	@MODULE_SO=$(MODULE_SO) NGINX_BIN=$(B)/$(FLAVOUR)/nginx $(run_pytest)
 endif
 
-test-asan: build asan
+test-asan: build asan $(CTL_ASAN)
 	@MODULE_SO=$(B)/$(FLAVOUR_ASAN)/$(MODULE_NAME).so \
 	 NGINX_BIN=$(B)/$(FLAVOUR_ASAN)/nginx $(run_pytest)
 
 test:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory -j$(JOBS) build $(UNIT_BIN) $(FUZZ_BIN)
+	@$(MAKE) --no-print-directory -j$(JOBS) build $(UNIT_BIN) $(FUZZ_BIN) \
+	    $(CTL_ASAN)
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory fuzz-smoke
 	@$(MAKE) --no-print-directory pytest

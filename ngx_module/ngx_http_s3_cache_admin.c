@@ -4,12 +4,15 @@
  *
  *   GET  [?zone=name]                   what this node says of itself
  *   POST ?drain=on|off[&zone=name]      it leaves the ring, and comes back
+ *   POST ?purge=...                     see purge.c
  *
  * The answer is JSON, an error's too. Without a zone all are meant whose
- * members come by Redis.
+ * members come by Redis; by a purge, all.
  */
 
 #include "ngx_http_s3_cache_admin.h"
+#include "ngx_http_s3_cache_auth.h"
+#include "ngx_http_s3_cache_purge.h"
 #include "ngx_http_s3_cache_roster.h"
 
 
@@ -29,6 +32,8 @@ static ngx_int_t ngx_http_s3_cache_admin_send(ngx_http_request_t *r,
 char *
 ngx_http_s3_cache_admin_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_s3_cache_loc_conf_t *lcf = conf;
+
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -38,6 +43,7 @@ ngx_http_s3_cache_admin_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->handler = ngx_http_s3_cache_admin_handler;
+    lcf->guarded = 1;
 
     return NGX_CONF_OK;
 }
@@ -56,6 +62,11 @@ ngx_http_s3_cache_admin_handler(ngx_http_request_t *r)
     ngx_http_s3_cache_zone_t       **zones;
     ngx_http_s3_cache_main_conf_t   *mcf;
 
+    rc = ngx_http_s3_cache_guard(r, S3C_ACTION_ADMIN);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST))) {
         return ngx_http_s3_cache_admin_error(r, NGX_HTTP_NOT_ALLOWED,
                                              "GET or POST is needed");
@@ -66,14 +77,18 @@ ngx_http_s3_cache_admin_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    if (ngx_http_s3_cache_purge_is(r)) {
+        return ngx_http_s3_cache_purge(r);
+    }
+
     drain = NGX_CONF_UNSET_UINT;
 
     if (r->method == NGX_HTTP_POST
         && ngx_http_s3_cache_admin_drain(r, &drain) != NGX_OK)
     {
         return ngx_http_s3_cache_admin_error(r, NGX_HTTP_BAD_REQUEST,
-                                             "drain=on or drain=off is "
-                                             "needed");
+                                             "drain=on, drain=off or a "
+                                             "purge is needed");
     }
 
     named = ngx_http_arg(r, (u_char *) "zone", sizeof("zone") - 1, &zone)

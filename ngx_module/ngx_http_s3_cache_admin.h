@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What an operator may tell a running node: s3_cache_admin. Who may is for
- * nginx to say: allow, deny, auth_basic, client certificates.
+ * s3_cache_auth keys to say (auth_guard.c), and for nginx: allow, deny,
+ * auth_basic, client certificates.
  */
 
 #ifndef NGX_HTTP_S3_CACHE_ADMIN_H

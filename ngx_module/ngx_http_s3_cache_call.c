@@ -7,9 +7,13 @@
  */
 
 #include "ngx_http_s3_cache_origin_internal.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 
 
 static u_char *call_log_error(ngx_log_t *log, u_char *buf, size_t len);
+static ngx_uint_t call_awaits_keys(ngx_http_s3_cache_call_priv_t *cp);
+static void call_keys_handler(ngx_event_t *ev);
+static void call_begin(ngx_http_s3_cache_call_priv_t *cp);
 static void call_end_handler(ngx_event_t *ev);
 static void call_free(ngx_http_s3_cache_call_priv_t *cp);
 
@@ -21,7 +25,8 @@ static const char  *call_end_names[] = {
     "cut",
     "malformed",
     "aborted",
-    "internal"
+    "internal",
+    "unsigned"
 };
 
 
@@ -61,6 +66,8 @@ ngx_http_s3_cache_call_create(ngx_http_s3_cache_origin_t *origin,
 
     call->pool = pool;
     call->origin = origin;
+    call->headers = call->few;
+    call->headers_max = NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX;
     call->priv = cp;
 
     cp->call = call;
@@ -87,9 +94,67 @@ ngx_http_s3_cache_call_start(ngx_http_s3_cache_call_t *call)
     }
 
     cp->tries = cp->upstream->conf->tries;
+    cp->keys_until = ngx_current_msec + NGX_HTTP_S3_CACHE_CALL_KEYS_TIME;
 
-    if (ngx_http_s3_cache_call_render(cp) != NGX_OK) {
-        ngx_http_s3_cache_call_end(cp, NGX_HTTP_S3_CACHE_CALL_INTERNAL);
+    if (!call_awaits_keys(cp)) {
+        call_begin(cp);
+    }
+}
+
+
+/* In the first moments after a start: the service has been asked, and has not
+ * answered yet. */
+
+static ngx_uint_t
+call_awaits_keys(ngx_http_s3_cache_call_priv_t *cp)
+{
+    if (cp->upstream->conf->keys == NULL
+        || !ngx_http_s3_cache_origin_keys_awaited(cp->upstream->conf->keys)
+        || (ngx_msec_int_t) (cp->keys_until - ngx_current_msec) <= 0)
+    {
+        return 0;
+    }
+
+    if (cp->step == NGX_HTTP_S3_CACHE_CALL_NEW) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, cp->call->log, 0,
+                       "s3 origin call waits for credentials");
+    }
+
+    cp->step = NGX_HTTP_S3_CACHE_CALL_KEYS;
+    cp->call->log->action = "waiting for credentials";
+
+    cp->timer.handler = call_keys_handler;
+    cp->timer.data = cp;
+    cp->timer.log = cp->call->log;
+
+    ngx_add_timer(&cp->timer, NGX_HTTP_S3_CACHE_CALL_KEYS_LOOK);
+
+    return 1;
+}
+
+
+static void
+call_keys_handler(ngx_event_t *ev)
+{
+    ngx_http_s3_cache_call_priv_t  *cp = ev->data;
+
+    if (!call_awaits_keys(cp)) {
+        call_begin(cp);
+    }
+}
+
+
+static void
+call_begin(ngx_http_s3_cache_call_priv_t *cp)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_s3_cache_call_render(cp);
+
+    if (rc != NGX_OK) {
+        ngx_http_s3_cache_call_end(cp, rc == NGX_DECLINED
+                                       ? NGX_HTTP_S3_CACHE_CALL_UNSIGNED
+                                       : NGX_HTTP_S3_CACHE_CALL_INTERNAL);
         return;
     }
 
@@ -116,6 +181,37 @@ ngx_http_s3_cache_call_resume(ngx_http_s3_cache_call_t *call)
     /* in the next turn: who has much to take must not starve the others */
 
     ngx_post_event(cp->conn->connection->read, &ngx_posted_next_events);
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_call_more_headers(ngx_http_s3_cache_call_t *call)
+{
+    ngx_http_s3_cache_call_header_t  *more;
+
+    more = ngx_palloc(call->pool,
+                      NGX_HTTP_S3_CACHE_CALL_HEADERS_MORE
+                      * sizeof(ngx_http_s3_cache_call_header_t));
+    if (more == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(more, call->headers,
+               call->nheaders * sizeof(ngx_http_s3_cache_call_header_t));
+
+    call->headers = more;
+    call->headers_max = NGX_HTTP_S3_CACHE_CALL_HEADERS_MORE;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_s3_cache_call_sent(ngx_http_s3_cache_call_t *call)
+{
+    ngx_http_s3_cache_call_priv_t  *cp = call->priv;
+
+    return cp->sent;
 }
 
 
@@ -343,7 +439,7 @@ call_log_error(ngx_log_t *log, u_char *buf, size_t len)
         buf = p;
     }
 
-    if (cp->target.len) {
+    if (cp->target.len && !cp->call->secret) {
         p = ngx_snprintf(buf, len, ", request: \"%V %V\"",
                          &cp->method, &cp->target);
     }

@@ -8,7 +8,8 @@
  *   RESOLVE    addresses             CONNECT
  *   CONNECT    writable              HANDSHAKE (https) | SEND
  *   HANDSHAKE  done and verified     SEND
- *   SEND       all sent              HEAD
+ *   SEND       all sent              HEAD     (call_send)
+ *              an answer already     BODY     (call_response)
  *   HEAD       head is complete      BODY     (call_response)
  *   BODY       body is complete      OVER     (call_response)
  *   any        failure, no byte of   RESOLVE | CONNECT of the next address
@@ -25,8 +26,6 @@ static void call_attach(ngx_http_s3_cache_call_priv_t *cp,
 static ngx_err_t call_test_connect(ngx_connection_t *c);
 static void call_connected(ngx_http_s3_cache_call_priv_t *cp);
 static void call_handshaked(ngx_connection_t *c);
-static void call_send_start(ngx_http_s3_cache_call_priv_t *cp);
-static void call_send(ngx_http_s3_cache_call_priv_t *cp);
 static void call_read_handler(ngx_event_t *ev);
 static void call_write_handler(ngx_event_t *ev);
 static ngx_uint_t call_is_stale(ngx_http_s3_cache_call_priv_t *cp,
@@ -50,7 +49,7 @@ ngx_http_s3_cache_call_connect(ngx_http_s3_cache_call_priv_t *cp)
         if (conn) {
             call_attach(cp, conn);
             ngx_http_s3_cache_call_count(cp, S3C_STAT_ORIGIN_REUSED, 1);
-            call_send_start(cp);
+            ngx_http_s3_cache_call_send_start(cp);
             return;
         }
     }
@@ -172,7 +171,7 @@ call_connected(ngx_http_s3_cache_call_priv_t *cp)
     }
 
     if (cp->upstream->ssl == NULL) {
-        call_send_start(cp);
+        ngx_http_s3_cache_call_send_start(cp);
         return;
     }
 
@@ -220,81 +219,7 @@ call_handshaked(ngx_connection_t *c)
         return;
     }
 
-    call_send_start(cp);
-}
-
-
-static void
-call_send_start(ngx_http_s3_cache_call_priv_t *cp)
-{
-    cp->step = NGX_HTTP_S3_CACHE_CALL_SEND;
-    cp->call->log->action = "sending request to origin";
-
-    ngx_http_s3_cache_call_count(cp, S3C_STAT_ORIGIN_REQUESTS, 1);
-
-    cp->request.pos = cp->request.start;
-
-    call_send(cp);
-}
-
-
-static void
-call_send(ngx_http_s3_cache_call_priv_t *cp)
-{
-    ssize_t            n;
-    ngx_err_t          err;
-    ngx_buf_t         *b;
-    ngx_connection_t  *c;
-
-    b = &cp->request;
-    c = cp->conn->connection;
-
-    while (b->pos < b->last) {
-
-        n = c->send(c, b->pos, b->last - b->pos);
-
-        if (n == NGX_ERROR) {
-            err = (c->ssl == NULL) ? ngx_socket_errno : 0;
-
-            ngx_http_s3_cache_call_fail(cp, NGX_HTTP_S3_CACHE_CALL_CUT, err,
-                                        "send() to origin failed", "");
-            return;
-        }
-
-        if (n == NGX_AGAIN || n == 0) {
-
-            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-                ngx_http_s3_cache_call_end(cp,
-                                           NGX_HTTP_S3_CACHE_CALL_INTERNAL);
-                return;
-            }
-
-            ngx_add_timer(c->write, cp->upstream->conf->send_timeout);
-            return;
-        }
-
-        b->pos += n;
-    }
-
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
-    }
-
-    cp->step = NGX_HTTP_S3_CACHE_CALL_HEAD;
-    cp->call->log->action = "reading response head from origin";
-    cp->sent_usec = ngx_http_s3_cache_call_usec();
-
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-        ngx_http_s3_cache_call_end(cp, NGX_HTTP_S3_CACHE_CALL_INTERNAL);
-        return;
-    }
-
-    ngx_add_timer(c->read, cp->upstream->conf->read_timeout);
-
-    if (c->read->ready) {
-        /* not from here: the user may be in call_start() */
-        ngx_post_event(c->read, &ngx_posted_events);
-    }
+    ngx_http_s3_cache_call_send_start(cp);
 }
 
 
@@ -322,7 +247,12 @@ call_read_handler(ngx_event_t *ev)
         return;
     }
 
-    if (cp->step >= NGX_HTTP_S3_CACHE_CALL_HEAD) {
+    /* it may answer before it has got all of a body */
+
+    if (cp->step >= NGX_HTTP_S3_CACHE_CALL_HEAD
+        || (cp->step == NGX_HTTP_S3_CACHE_CALL_SEND && cp->sent
+            && cp->body_left > 0))
+    {
         ngx_http_s3_cache_call_receive(cp);
     }
 }
@@ -341,6 +271,13 @@ call_write_handler(ngx_event_t *ev)
     cp = conn->call;
 
     if (ev->timedout) {
+
+        if (cp->step == NGX_HTTP_S3_CACHE_CALL_SEND && cp->expects) {
+            ev->timedout = 0;
+            ngx_http_s3_cache_call_send_timeout(cp);
+            return;
+        }
+
         ngx_http_s3_cache_call_fail(cp, NGX_HTTP_S3_CACHE_CALL_TIMEOUT,
                                     NGX_ETIMEDOUT, "origin timed out", "");
         return;
@@ -363,7 +300,7 @@ call_write_handler(ngx_event_t *ev)
     }
 
     if (cp->step == NGX_HTTP_S3_CACHE_CALL_SEND) {
-        call_send(cp);
+        ngx_http_s3_cache_call_send(cp);
     }
 }
 

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_s3_cache_origin_internal.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 #include "s3/s3_uri.h"
 
 
@@ -21,8 +22,11 @@
 
 
 typedef struct {
-    s3c_sigv4_header_t  signed_headers[NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX + 4];
-    ngx_uint_t          n_signed;
+    s3c_http_header_t  *signed_headers;
+    s3c_slice_t         payload_hash;
+    s3c_slice_t         access_key;
+    s3c_slice_t         secret_key;
+    s3c_slice_t         session_token;
     ngx_uint_t          signs;
     ngx_uint_t          has_host;
     s3c_slice_t         host;
@@ -33,9 +37,12 @@ typedef struct {
 static ngx_int_t request_method(ngx_http_s3_cache_call_priv_t *cp);
 static ngx_int_t request_check(ngx_http_s3_cache_call_t *call,
     request_t *req);
-static ngx_int_t request_check_header(ngx_http_s3_cache_call_header_t *h);
+static ngx_int_t request_check_header(ngx_http_s3_cache_call_t *call,
+    ngx_http_s3_cache_call_header_t *h);
 static ngx_uint_t request_is(ngx_str_t *name, const char *what);
 static ngx_int_t request_target(ngx_http_s3_cache_call_priv_t *cp);
+static ngx_int_t request_keys(ngx_http_s3_cache_call_priv_t *cp,
+    request_t *req);
 static ngx_int_t request_sign(ngx_http_s3_cache_call_priv_t *cp,
     request_t *req, s3c_slice_t *authorization);
 static ngx_int_t request_write(ngx_http_s3_cache_call_priv_t *cp,
@@ -63,11 +70,30 @@ ngx_http_s3_cache_call_render(ngx_http_s3_cache_call_priv_t *cp)
         return NGX_ERROR;
     }
 
+    req->signed_headers = ngx_palloc(call->pool, (call->nheaders + 4)
+                                                 * sizeof(s3c_http_header_t));
+    if (req->signed_headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    req->payload_hash = call->payload_hash.len > 0
+                        ? s3c_slice(call->payload_hash.data,
+                                    call->payload_hash.len)
+                        : call->has_body ? S3C_SLICE("UNSIGNED-PAYLOAD")
+                        : S3C_SLICE(REQUEST_EMPTY_HASH);
+
+    cp->body_left = call->has_body ? call->body_bytes : 0;
+    cp->expects = call->expect && cp->body_left > 0;
+
     if (request_check(call, req) != NGX_OK || request_target(cp) != NGX_OK) {
         return NGX_ERROR;
     }
 
     authorization = S3C_SLICE_NONE;
+
+    if (req->signs && request_keys(cp, req) != NGX_OK) {
+        return NGX_DECLINED;
+    }
 
     if (req->signs && request_sign(cp, req, &authorization) != NGX_OK) {
         return NGX_ERROR;
@@ -151,18 +177,26 @@ request_check(ngx_http_s3_cache_call_t *call, request_t *req)
         }
     }
 
-    if (call->nheaders > NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX) {
+    if (call->nheaders > call->headers_max) {
         return NGX_ERROR;
     }
 
-    req->signs = call->origin->signs;
+    for (i = 0; call->verbatim && i < call->path.len; i++) {
+        if (call->path.data[i] <= ' ' || call->path.data[i] == 0x7f) {
+            ngx_log_error(NGX_LOG_ERR, call->log, 0,
+                          "s3_cache: invalid byte in the path of a call");
+            return NGX_ERROR;
+        }
+    }
+
+    req->signs = call->origin->signs && !call->bare;
     req->host = s3c_slice(call->origin->host_header.data,
                           call->origin->host_header.len);
 
     for (n = 0; n < call->nheaders; n++) {
         h = &call->headers[n];
 
-        if (request_check_header(h) != NGX_OK) {
+        if (request_check_header(call, h) != NGX_OK) {
             ngx_log_error(NGX_LOG_ERR, call->log, 0,
                           "s3_cache: invalid header number %ui of a call", n);
             return NGX_ERROR;
@@ -183,7 +217,8 @@ request_check(ngx_http_s3_cache_call_t *call, request_t *req)
 
 
 static ngx_int_t
-request_check_header(ngx_http_s3_cache_call_header_t *h)
+request_check_header(ngx_http_s3_cache_call_t *call,
+    ngx_http_s3_cache_call_header_t *h)
 {
     u_char      ch;
     size_t      i;
@@ -217,7 +252,10 @@ request_check_header(ngx_http_s3_cache_call_header_t *h)
         }
     }
 
-    for (n = 0; n < sizeof(refused) / sizeof(refused[0]); n++) {
+    /* a client may have signed the last one */
+    for (n = 0; n < sizeof(refused) / sizeof(refused[0]) - call->verbatim;
+         n++)
+    {
         if (request_is(&h->name, refused[n])) {
             return NGX_ERROR;
         }
@@ -244,6 +282,11 @@ request_target(ngx_http_s3_cache_call_priv_t *cp)
 
     path = &cp->call->path;
 
+    if (cp->call->verbatim) {
+        cp->target = *path;
+        return NGX_OK;
+    }
+
     p = ngx_pnalloc(cp->call->pool, path->len * 3);
     if (p == NULL) {
         return NGX_ERROR;
@@ -258,6 +301,52 @@ request_target(ngx_http_s3_cache_call_priv_t *cp)
 
     cp->target.data = p;
     cp->target.len = w.pos - w.start;
+
+    return NGX_OK;
+}
+
+
+/* What is signed with: nothing of it may be kept, they may be others soon. */
+
+static ngx_int_t
+request_keys(ngx_http_s3_cache_call_priv_t *cp, request_t *req)
+{
+    const char                       *why;
+    const s3c_origin_keys_t          *now;
+    ngx_http_s3_cache_upstream_t     *up;
+    ngx_http_s3_cache_origin_conf_t  *conf;
+
+    up = cp->upstream;
+    conf = up->conf;
+
+    if (conf->keys == NULL) {
+        req->access_key = s3c_slice(conf->access_key.data,
+                                    conf->access_key.len);
+        req->secret_key = s3c_slice(conf->secret_key.data,
+                                    conf->secret_key.len);
+        req->session_token = s3c_slice(conf->session_token.data,
+                                       conf->session_token.len);
+        return NGX_OK;
+    }
+
+    now = ngx_http_s3_cache_origin_keys_get(conf->keys, &why);
+
+    if (now == NULL) {
+        ngx_log_error(NGX_LOG_ERR, cp->call->log, 0,
+                      "s3_cache: request cannot be signed by the "
+                      "credentials of \"%V\": %s", &conf->keys->name, why);
+        return NGX_DECLINED;
+    }
+
+    if (up->key_version != conf->keys->version) {
+        /* made of a secret that is not in use any more */
+        ngx_explicit_memzero(&up->key_cache, sizeof(s3c_sigv4_key_cache_t));
+        up->key_version = conf->keys->version;
+    }
+
+    req->access_key = s3c_origin_keys_access(now);
+    req->secret_key = s3c_origin_keys_secret(now);
+    req->session_token = s3c_origin_keys_token(now);
 
     return NGX_OK;
 }
@@ -294,20 +383,17 @@ request_sign(ngx_http_s3_cache_call_priv_t *cp, request_t *req,
     sign_header(S3C_SLICE("host"), req->host);
     sign_header(S3C_SLICE("x-amz-date"),
                 s3c_slice(req->date, S3C_SIGV4_DATE_BYTES));
-    sign_header(S3C_SLICE("x-amz-content-sha256"),
-                S3C_SLICE(REQUEST_EMPTY_HASH));
+    sign_header(S3C_SLICE("x-amz-content-sha256"), req->payload_hash);
 
-    if (conf->session_token.len) {
-        sign_header(S3C_SLICE("x-amz-security-token"),
-                    s3c_slice(conf->session_token.data,
-                              conf->session_token.len));
+    if (req->session_token.len) {
+        sign_header(S3C_SLICE("x-amz-security-token"), req->session_token);
     }
 
     size = sizeof("AWS4-HMAC-SHA256 Credential=/20130524//s3/aws4_request,"
                   "SignedHeaders=,Signature=") + 64 + 64
            + sizeof("host;x-amz-date;x-amz-content-sha256;"
                     "x-amz-security-token;")
-           + conf->access_key.len + conf->region.len;
+           + req->access_key.len + conf->region.len;
 
     for (n = 0; n < call->nheaders; n++) {
         h = &call->headers[n];
@@ -341,10 +427,10 @@ request_sign(ngx_http_s3_cache_call_priv_t *cp, request_t *req,
     sr.query = s3c_slice(call->query.data, call->query.len);
     sr.headers = req->signed_headers;
     sr.n_headers = k;
-    sr.payload_hash = S3C_SLICE(REQUEST_EMPTY_HASH);
+    sr.payload_hash = req->payload_hash;
 
-    id.access_key = s3c_slice(conf->access_key.data, conf->access_key.len);
-    id.secret_key = s3c_slice(conf->secret_key.data, conf->secret_key.len);
+    id.access_key = req->access_key;
+    id.secret_key = req->secret_key;
     id.region = s3c_slice(conf->region.data, conf->region.len);
     id.cache = &cp->upstream->key_cache;
 
@@ -376,17 +462,16 @@ request_write(ngx_http_s3_cache_call_priv_t *cp, request_t *req,
 {
     size_t                            size;
     u_char                           *p;
-    ngx_str_t                        *token;
     ngx_uint_t                        n;
     s3c_writer_t                      w;
     ngx_http_s3_cache_call_t         *call;
     ngx_http_s3_cache_call_header_t  *h;
 
     call = cp->call;
-    token = &cp->upstream->conf->session_token;
 
     size = REQUEST_FIXED_BYTES + cp->method.len + cp->target.len
-           + call->query.len + req->host.len + authorization.len + token->len;
+           + call->query.len + req->host.len + authorization.len
+           + req->session_token.len;
 
     for (n = 0; n < call->nheaders; n++) {
         h = &call->headers[n];
@@ -415,16 +500,26 @@ request_write(ngx_http_s3_cache_call_priv_t *cp, request_t *req,
         request_write_header(&w, "Host", req->host);
     }
 
-    request_write_header(&w, "User-Agent", S3C_SLICE(REQUEST_AGENT));
-    request_write_header(&w, "Accept-Encoding", S3C_SLICE("identity"));
+    if (!call->verbatim) {
+        request_write_header(&w, "User-Agent", S3C_SLICE(REQUEST_AGENT));
+        request_write_header(&w, "Accept-Encoding", S3C_SLICE("identity"));
+    }
 
     if (call->close) {
         request_write_header(&w, "Connection", S3C_SLICE("close"));
     }
 
-    if (cp->method.len > 1 && cp->method.data[0] == 'P') {
-        /* POST, PUT: without a body */
-        request_write_header(&w, "Content-Length", S3C_SLICE("0"));
+    if (call->has_body
+        || (cp->method.len > 1 && cp->method.data[0] == 'P'))
+    {
+        /* POST, PUT: also without a body */
+        s3c_write_lit(&w, "Content-Length: ");
+        s3c_write_u64(&w, call->has_body ? call->body_bytes : 0);
+        s3c_write_lit(&w, "\r\n");
+    }
+
+    if (cp->expects) {
+        request_write_header(&w, "Expect", S3C_SLICE("100-continue"));
     }
 
     for (n = 0; n < call->nheaders; n++) {
@@ -439,12 +534,11 @@ request_write(ngx_http_s3_cache_call_priv_t *cp, request_t *req,
     if (req->signs) {
         request_write_header(&w, "x-amz-date",
                              s3c_slice(req->date, S3C_SIGV4_DATE_BYTES));
-        request_write_header(&w, "x-amz-content-sha256",
-                             S3C_SLICE(REQUEST_EMPTY_HASH));
+        request_write_header(&w, "x-amz-content-sha256", req->payload_hash);
 
-        if (token->len) {
+        if (req->session_token.len) {
             request_write_header(&w, "x-amz-security-token",
-                                 s3c_slice(token->data, token->len));
+                                 req->session_token);
         }
 
         request_write_header(&w, "Authorization", authorization);

@@ -19,7 +19,8 @@ static ngx_int_t response_head_done(ngx_http_s3_cache_call_priv_t *cp);
 void
 ngx_http_s3_cache_call_receive(ngx_http_s3_cache_call_priv_t *cp)
 {
-    if (cp->step == NGX_HTTP_S3_CACHE_CALL_HEAD
+    if ((cp->step == NGX_HTTP_S3_CACHE_CALL_HEAD
+         || cp->step == NGX_HTTP_S3_CACHE_CALL_SEND)
         && response_head(cp) != NGX_OK)
     {
         return;
@@ -76,6 +77,8 @@ response_head(ngx_http_s3_cache_call_priv_t *cp)
             if (++cp->n_interim > NGX_HTTP_S3_CACHE_CALL_INTERIM_MAX) {
                 goto malformed;
             }
+
+            ngx_http_s3_cache_call_send_interim(cp, cp->head->status);
 
             /* the next head begins where this one did */
 
@@ -204,6 +207,16 @@ response_head_done(ngx_http_s3_cache_call_priv_t *cp)
     call = cp->call;
     head = cp->head;
 
+    if (cp->step == NGX_HTTP_S3_CACHE_CALL_SEND) {
+        /* before it got all of the body: it wants no more of it */
+
+        cp->sent_usec = ngx_http_s3_cache_call_usec();
+
+        if (cp->conn->connection->write->timer_set) {
+            ngx_del_timer(cp->conn->connection->write);
+        }
+    }
+
     cp->step = NGX_HTTP_S3_CACHE_CALL_BODY;
     call->log->action = "reading response body from origin";
 
@@ -234,8 +247,11 @@ response_head_done(ngx_http_s3_cache_call_priv_t *cp)
         cp->framing = NGX_HTTP_S3_CACHE_BODY_CLOSE;
     }
 
+    /* what is left of a request's body would be taken for the next one */
+
     cp->keep = head->keepalive && !call->close
-               && cp->framing != NGX_HTTP_S3_CACHE_BODY_CLOSE;
+               && cp->framing != NGX_HTTP_S3_CACHE_BODY_CLOSE
+               && cp->body_left == 0 && !cp->broken;
 
     /* a user that needs the head only may end it and keep the connection */
 
@@ -302,7 +318,9 @@ ngx_http_s3_cache_call_wait(ngx_http_s3_cache_call_priv_t *cp)
 
     rev = cp->conn->connection->read;
 
-    ngx_add_timer(rev, cp->upstream->conf->read_timeout);
+    if (cp->step != NGX_HTTP_S3_CACHE_CALL_SEND) {
+        ngx_add_timer(rev, cp->upstream->conf->read_timeout);
+    }
 
     if (ngx_handle_read_event(rev, 0) != NGX_OK) {
         ngx_http_s3_cache_call_end(cp, NGX_HTTP_S3_CACHE_CALL_INTERNAL);

@@ -362,6 +362,101 @@ ngx_http_s3_cache_conf_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* s3_cache_list time | off */
+
+char *
+ngx_http_s3_cache_conf_list(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_s3_cache_loc_conf_t *lcf = conf;
+
+    ngx_str_t  *value;
+
+    if (lcf->list != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        lcf->list = 0;
+        return NGX_CONF_OK;
+    }
+
+    lcf->list = ngx_parse_time(&value[1], 1);
+
+    if (lcf->list == (time_t) NGX_ERROR || lcf->list == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time value \"%V\" of \"s3_cache_list\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* s3_cache_write_through time | forever | off [max=size] */
+
+char *
+ngx_http_s3_cache_conf_write_through(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_s3_cache_loc_conf_t *lcf = conf;
+
+    ngx_str_t  *value, s;
+
+    if (lcf->write_through != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    lcf->write_through = 1;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        lcf->write_through = 0;
+
+    } else if (ngx_strcmp(value[1].data, "forever") == 0) {
+        lcf->write_through_valid = NGX_HTTP_S3_CACHE_VALID_FOREVER;
+
+    } else {
+        lcf->write_through_valid = ngx_parse_time(&value[1], 1);
+
+        if (lcf->write_through_valid == (time_t) NGX_ERROR
+            || lcf->write_through_valid == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time value \"%V\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (lcf->write_through == 0
+        || ngx_strncmp(value[2].data, "max=", 4) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    s.data = value[2].data + 4;
+    s.len = value[2].len - 4;
+
+    lcf->write_through_max = ngx_parse_offset(&s);
+
+    if (lcf->write_through_max <= 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\"", &s);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 uint64_t
 ngx_http_s3_cache_conf_expires(ngx_http_s3_cache_loc_conf_t *lcf,
     ngx_uint_t status, uint64_t now_ms)

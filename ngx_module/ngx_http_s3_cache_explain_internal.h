@@ -4,6 +4,8 @@
  *
  *   explain_args   which object
  *   explain        who has it
+ *   explain_look   what this node has
+ *   explain_ask    what another node has
  *   explain_print  the answer
  */
 
@@ -88,6 +90,23 @@ struct explain_s {
  * sentence. */
 const char *ngx_http_s3_cache_explain_arguments(explain_t *e,
     ngx_str_t *path);
+
+/* explain: nothing more comes of this node for now. */
+void ngx_http_s3_cache_explain_over(explain_node_t *n);
+
+/* look */
+
+/* Into this node's own tiers. */
+void ngx_http_s3_cache_explain_look(explain_node_t *n);
+/* The same for the block: where it is, or NULL. */
+const char *ngx_http_s3_cache_explain_look_block(explain_object_t *o);
+/* That the node has this record, whose bytes may go then. */
+void ngx_http_s3_cache_explain_learn(explain_node_t *n,
+    const s3c_record_view_t *view, uint64_t age_ms, uint64_t left_ms);
+
+/* ask: for its record, or, with o->blocks, for its block. Ends by over(),
+ * unless n->error is set at once. */
+void ngx_http_s3_cache_explain_ask(explain_node_t *n);
 
 /* As JSON, of so many bytes at most. */
 size_t ngx_http_s3_cache_explain_bytes(const explain_t *e);

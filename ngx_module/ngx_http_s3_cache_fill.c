@@ -7,6 +7,7 @@
 
 #include "ngx_http_s3_cache_fill.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 
 #include "s3/s3_uri.h"
 
@@ -57,6 +58,7 @@ ngx_http_s3_cache_job_create(ngx_http_s3_cache_ctx_t *ctx,
     job->object = ctx->object;
     job->keep = 1;
     job->begun_us = ngx_http_s3_cache_usec();
+    job->begun_ms = ngx_http_s3_cache_now();
 
     job->ident = ngx_palloc(pool, sizeof(s3c_ident_t));
     if (job->ident == NULL) {
@@ -72,13 +74,24 @@ ngx_http_s3_cache_job_create(ngx_http_s3_cache_ctx_t *ctx,
         goto failed;
     }
 
+    job->bucket_len = target->addr.bucket.len;
+
     p = job->path.data;
     *p++ = '/';
     p = ngx_cpymem(p, target->addr.bucket.data, target->addr.bucket.len);
     *p++ = '/';
     ngx_memcpy(p, target->addr.key.data, target->addr.key.len);
 
-    if (target->op.version_id.len > 0) {
+    if (ctx->page && target->op.page.len > 0) {
+        job->query.len = target->op.page.len;
+        job->query.data = ngx_pnalloc(pool, job->query.len);
+        if (job->query.data == NULL) {
+            goto failed;
+        }
+
+        ngx_memcpy(job->query.data, target->op.page.data, job->query.len);
+
+    } else if (target->op.version_id.len > 0) {
         job->query.len = sizeof("versionId=") - 1
                          + 3 * target->op.version_id.len;
         job->query.data = ngx_pnalloc(pool, job->query.len);
@@ -186,7 +199,7 @@ ngx_http_s3_cache_job_header(ngx_http_s3_cache_call_t *call, const char *name,
 {
     ngx_http_s3_cache_call_header_t  *h;
 
-    if (call->nheaders == NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX) {
+    if (call->nheaders == call->headers_max) {
         return;
     }
 
@@ -335,7 +348,7 @@ ngx_http_s3_cache_job_on_space(ngx_http_s3_cache_call_t *call, u_char **pos,
 
     if (job->error != NULL) {
         *pos = job->error + job->error_len;
-        *len = NGX_HTTP_S3_CACHE_ERROR_BODY_MAX - job->error_len;
+        *len = job->error_size - job->error_len;
         return;
     }
 
@@ -360,9 +373,13 @@ ngx_http_s3_cache_job_on_body(ngx_http_s3_cache_call_t *call, size_t n)
     if (job->error != NULL) {
         job->error_len += n;
 
+        if (job->error_len < job->error_size) {
+            return NGX_OK;
+        }
+
         /* no error document of S3 is that long: it is none */
-        return job->error_len < NGX_HTTP_S3_CACHE_ERROR_BODY_MAX
-               ? NGX_OK : NGX_ERROR;
+        return (job->error_spec.flags & S3C_RECORD_PAGE)
+               ? ngx_http_s3_cache_job_grow(job) : NGX_ERROR;
     }
 
     job->off += n;
@@ -448,6 +465,10 @@ ngx_http_s3_cache_job_on_end(ngx_http_s3_cache_call_t *call,
             ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_ROOM);
             break;
 
+        case NGX_HTTP_S3_CACHE_CALL_UNSIGNED:
+            ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_UNSIGNED);
+            break;
+
         default:
             ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_BROKEN);
             break;
@@ -467,10 +488,18 @@ ngx_http_s3_cache_job_finish_error(ngx_http_s3_cache_job_t *job)
     size_t        copied;
     struct iovec  iov;
 
-    if (s3c_s3_error_is_about_keys(s3c_slice(job->error, job->error_len))) {
+    if (job->error_spec.flags & S3C_RECORD_PAGE) {
+        if (!ngx_http_s3_cache_job_is_page(job)) {
+            return;
+        }
+
+    } else if (s3c_s3_error_is_about_keys(s3c_slice(job->error,
+                                                    job->error_len)))
+    {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "s3_cache: origin %V refuses the gateway's credentials "
                       "or signature", &job->conf->origin->url);
+        ngx_http_s3_cache_origin_keys_refused(job->conf->origin_conf.keys);
         ngx_http_s3_cache_job_fail(job, NGX_HTTP_S3_CACHE_FILL_BROKEN);
         return;
     }

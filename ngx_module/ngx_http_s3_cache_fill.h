@@ -20,6 +20,8 @@ struct ngx_http_s3_cache_job_s {
     ngx_http_s3_cache_loc_conf_t  *conf;
     ngx_http_s3_cache_call_t      *call;       /* under way, or NULL */
     void                          *errand;     /* to a node, or NULL */
+    void                          *written;    /* its bytes, or NULL: see
+                                                  through_keep.c */
 
     /* what the head of the answer means for this kind of job */
     ngx_int_t                    (*on_head)(ngx_http_s3_cache_job_t *job,
@@ -43,6 +45,8 @@ struct ngx_http_s3_cache_job_s {
     unsigned                       ranged:1;   /* a Range was asked for */
     unsigned                       head:1;     /* HEAD was sent */
     unsigned                       bodyless:1; /* for a reader's own HEAD */
+    unsigned                       page:1;     /* of a list: collected like an
+                                                  error's document */
     ngx_uint_t                     heat;       /* of another node's, asked for:
                                                   see mirror.h */
 
@@ -52,13 +56,16 @@ struct ngx_http_s3_cache_job_s {
     s3c_slice_t                    etag;       /* to be matched, of a block */
 
     s3c_ram_pin_t                  record;     /* check: the one in question */
+    size_t                         bucket_len; /* of the path */
 
     /* an error's document, of unknown length, until it is complete */
     u_char                        *error;
     size_t                         error_len;
+    size_t                         error_size;     /* memory of it */
     s3c_record_spec_t              error_spec;
 
     uint64_t                       begun_us;
+    uint64_t                       begun_ms;   /* by ngx_http_s3_cache_now() */
 };
 
 
@@ -92,6 +99,15 @@ ngx_int_t ngx_http_s3_cache_block_begin(ngx_http_s3_cache_job_t *job);
 /* What of the request's record a job on its block needs to know. */
 ngx_int_t ngx_http_s3_cache_job_block(ngx_http_s3_cache_job_t *job,
     ngx_http_s3_cache_ctx_t *ctx, uint64_t block);
+
+/* An answer that is an error: it is collected. */
+ngx_int_t ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
+    s3c_http_head_t *head);
+
+/* fill_list.c: more memory for what is collected of a page. ERROR: failed. */
+ngx_int_t ngx_http_s3_cache_job_grow(ngx_http_s3_cache_job_t *job);
+/* What was collected is a whole page, to be kept; else it has been failed. */
+ngx_uint_t ngx_http_s3_cache_job_is_page(ngx_http_s3_cache_job_t *job);
 
 /* What the record of this answer (2xx) is made of; its header block is
  * rendered into the job's pool. */

@@ -8,6 +8,7 @@
  */
 
 #include "ngx_http_s3_cache_fill.h"
+#include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_flash.h"
 
 
@@ -98,7 +99,7 @@ ngx_http_s3_cache_check_head(ngx_http_s3_cache_job_t *job,
     if ((old.flags & S3C_RECORD_FULL)
         && s3c_slice_eq(old.headers, spec.headers))
     {
-        atomic_store_explicit(&old.rec->validated_ms, spec.now_ms,
+        atomic_store_explicit(&old.rec->validated_ms, spec.asked_ms,
                               memory_order_relaxed);
         atomic_store_explicit(&old.rec->expires_ms, spec.expires_ms,
                               memory_order_relaxed);
@@ -152,6 +153,16 @@ ngx_http_s3_cache_check_rewrite(ngx_http_s3_cache_job_t *job,
             s3c_ram_unpin(ram, &pin);
         }
 
+        return;
+    }
+
+    if (ngx_http_s3_cache_fenced_object(job->zone, job->conf,
+                   s3c_slice(job->path.data + 1, job->bucket_len),
+                   s3c_slice(job->path.data + 2 + job->bucket_len,
+                             job->path.len - 2 - job->bucket_len)))
+    {
+        s3c_ram_fill_fail(ram, &pin, NGX_HTTP_S3_CACHE_FILL_AGAIN);
+        s3c_ram_unpin(ram, &pin);
         return;
     }
 

@@ -22,8 +22,6 @@ static ngx_int_t ngx_http_s3_cache_object_small(ngx_http_s3_cache_job_t *job,
     s3c_record_spec_t *spec);
 static ngx_int_t ngx_http_s3_cache_object_large(ngx_http_s3_cache_job_t *job,
     s3c_record_spec_t *spec, const s3c_s3_meta_t *meta);
-static ngx_int_t ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
-    s3c_http_head_t *head);
 
 
 ngx_int_t
@@ -207,9 +205,9 @@ ngx_http_s3_cache_job_spec(ngx_http_s3_cache_job_t *job,
     spec->etag = meta->etag;
     spec->headers = s3c_writer_slice(&w);
     spec->ident = job->ident;
-    spec->now_ms = ngx_http_s3_cache_now();
+    spec->asked_ms = job->begun_ms;
     spec->expires_ms = ngx_http_s3_cache_conf_expires(job->conf, 200,
-                                                      spec->now_ms);
+                                                  ngx_http_s3_cache_now());
 
     for (pos = 0; s3c_s3_meta_next(spec->headers, &pos, &h); /* void */) {
         if (s3c_s3_meta_is_checksum(h.name)) {
@@ -318,11 +316,12 @@ ngx_http_s3_cache_object_large(ngx_http_s3_cache_job_t *job,
  * only as long as s3_cache_valid says.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
     s3c_http_head_t *head)
 {
     u_char             *block;
+    uint64_t            now;
     s3c_writer_t        w;
     s3c_record_spec_t  *spec;
 
@@ -369,11 +368,12 @@ ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
     spec->last_modified = -1;
     spec->headers = s3c_writer_slice(&w);
     spec->ident = job->ident;
-    spec->now_ms = ngx_http_s3_cache_now();
+    now = ngx_http_s3_cache_now();
+    spec->asked_ms = job->begun_ms;
     spec->expires_ms = ngx_http_s3_cache_conf_expires(job->conf, head->status,
-                                                      spec->now_ms);
+                                                      now);
 
-    job->keep = (head->status == 404 && spec->expires_ms > spec->now_ms);
+    job->keep = (head->status == 404 && spec->expires_ms > now);
 
     if (job->head) {
         spec->total = head->has_length ? head->length : 0;
@@ -386,7 +386,8 @@ ngx_http_s3_cache_object_error(ngx_http_s3_cache_job_t *job,
         return NGX_OK;
     }
 
-    job->error = ngx_pnalloc(job->pool, NGX_HTTP_S3_CACHE_ERROR_BODY_MAX);
+    job->error_size = NGX_HTTP_S3_CACHE_ERROR_BODY_MAX;
+    job->error = ngx_pnalloc(job->pool, job->error_size);
 
     return job->error != NULL ? NGX_OK : NGX_ERROR;
 }

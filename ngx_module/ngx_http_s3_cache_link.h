@@ -115,11 +115,10 @@ ngx_http_s3_cache_link_t *ngx_http_s3_cache_link_create(ngx_connection_t *c,
 /* What came with the handshake. */
 void ngx_http_s3_cache_link_feed(ngx_http_s3_cache_link_t *link, u_char *data,
     size_t len);
-/* The socket can be read, written; a timer. Handlers of the connection's
- * events call them. */
+/* The socket can be read, written, or the event's timer is over: handlers of
+ * the connection's events call them. */
 void ngx_http_s3_cache_link_read(ngx_http_s3_cache_link_t *link);
 void ngx_http_s3_cache_link_write(ngx_http_s3_cache_link_t *link);
-void ngx_http_s3_cache_link_timer(ngx_http_s3_cache_link_t *link);
 /* `why`: constant words for the log, NULL: nothing is wrong. */
 void ngx_http_s3_cache_link_close(ngx_http_s3_cache_link_t *link,
     const char *why);

@@ -13,22 +13,22 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_list.h"
+#include "ngx_http_s3_cache_lookup.h"
 #include "ngx_http_s3_cache_mirror.h"
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_vouch.h"
 
 
 static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
-static void ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_elsewhere(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_s3_cache_lost(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx);
-static void ngx_http_s3_cache_check_aside(ngx_http_s3_cache_ctx_t *ctx);
 static s3c_status_t ngx_http_s3_cache_open(ngx_http_s3_cache_ctx_t *ctx);
 static void ngx_http_s3_cache_wake(ngx_http_s3_cache_watch_t *watch);
 
@@ -77,6 +77,21 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
     {
     case S3C_OK:
         ngx_http_s3_cache_clock(ctx);
+
+        if (ngx_http_s3_cache_fenced(ctx)) {
+            /* it is being written: who followed looks again, and passes */
+            s3c_ram_fill_fail(ctx->zone->ram, &ctx->pin,
+                              NGX_HTTP_S3_CACHE_FILL_AGAIN);
+            ngx_http_s3_cache_release(ctx);
+            return ctx->front->pass(ctx, "written");
+        }
+
+        if (ctx->page) {
+            /* each node keeps its own, in memory alone */
+            ctx->led = 1;
+            (void) ngx_http_s3_cache_fill_list(ctx, &ctx->pin);
+            return ngx_http_s3_cache_follow(ctx);
+        }
 
         ctx->peered = ngx_http_s3_cache_peer_object(ctx, &ctx->pin)
                       != NGX_DECLINED;
@@ -138,9 +153,7 @@ ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
-/* From here on the request waits: how long is always measured. */
-
-static void
+void
 ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx)
 {
     if (ctx->begun_us == 0) {
@@ -203,6 +216,7 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
     if (ctx->kept) {
         return (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
                 || (ctx->view.flags & S3C_RECORD_MIRROR)
+                || !ngx_http_s3_cache_vouched(ctx)
                 || s3c_plan_use(&ctx->conf->rules, &ctx->view,
                                 ngx_http_s3_cache_now(), 0, 0)
                    != S3C_USE_FRESH)
@@ -231,6 +245,15 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
             && !(ctx->view.flags & S3C_RECORD_STORED)))
     {
         return ctx->front->reply(ctx);
+    }
+
+    if (!ngx_http_s3_cache_vouched(ctx)) {
+        /* a node may have written it, and could not tell this one */
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_WRITE_UNSURE, 1);
+
+        return (ctx->view.flags & S3C_RECORD_ERROR)
+               ? ngx_http_s3_cache_refetch(ctx)
+               : ngx_http_s3_cache_check(ctx);
     }
 
     if (ctx->truth) {
@@ -264,13 +287,20 @@ ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
 
 
 /* It is of the time when this node owned the object; what its owner has learnt
- * since nobody has told. While the ring is young the owner may need it. */
+ * since nobody has told. While the ring is young the owner may need it. Not
+ * so what was written through this node, while it is fresh: of the next write
+ * all nodes are told. */
 
 static ngx_uint_t
 ngx_http_s3_cache_lost(ngx_http_s3_cache_ctx_t *ctx)
 {
     return ctx->zone->peers != NULL && ctx->zone->peers->redis != NULL
-           && !ctx->served && !ctx->led && !ctx->followed && !ctx->checked
+           && !ctx->page && !ctx->served && !ctx->led && !ctx->followed
+           && !ctx->checked
+           && !((ctx->view.flags & S3C_RECORD_WRITTEN)
+                && ngx_http_s3_cache_now()
+                   < atomic_load_explicit(&ctx->view.rec->expires_ms,
+                                          memory_order_relaxed))
            && ngx_http_s3_cache_view_settled(ctx->zone->peers)
            && ngx_http_s3_cache_peer_foreign(ctx);
 }
@@ -290,6 +320,7 @@ ngx_http_s3_cache_refetch(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
 {
+    ngx_uint_t       truth;
     s3c_status_t     st;
     s3c_fill_view_t  fill;
 
@@ -328,9 +359,12 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                 return ngx_http_s3_cache_found(ctx);
             }
 
+            /* may the answer to a question of before this request be used? */
+            truth = !ctx->led && (ngx_http_s3_cache_wants_truth(ctx)
+                                  || !ngx_http_s3_cache_vouched(ctx));
+
             if (((ctx->view.flags & S3C_RECORD_NOBODY) && !ctx->head)
-                || ((ctx->view.flags & S3C_RECORD_ERROR) && !ctx->led
-                    && ngx_http_s3_cache_wants_truth(ctx)))
+                || ((ctx->view.flags & S3C_RECORD_ERROR) && truth))
             {
                 /* an error that a HEAD brought has no document for us; one
                    that was asked for earlier may be over */
@@ -341,7 +375,7 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                 && ((ctx->ask.checksum_mode
                      && ctx->ask.range.kind == S3C_RANGE_NONE
                      && !(ctx->view.flags & S3C_RECORD_FULL))
-                    || (!ctx->led && ngx_http_s3_cache_wants_truth(ctx))))
+                    || truth))
             {
                 /* led by a ranged read, it does not know the checksums; or
                    it may be older than this request */
@@ -356,8 +390,7 @@ ngx_http_s3_cache_follow(ngx_http_s3_cache_ctx_t *ctx)
                     }
 
                     /* who asks for another node's may ask for all of it */
-                    return (ngx_http_s3_cache_peer_foreign(ctx)
-                            && !ngx_http_s3_cache_wants_truth(ctx))
+                    return (ngx_http_s3_cache_peer_foreign(ctx) && !truth)
                            ? ngx_http_s3_cache_restart(ctx)
                            : ngx_http_s3_cache_check(ctx);
                 }
@@ -407,6 +440,10 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
         return ctx->front->error(ctx, S3C_ERR_BAD_GATEWAY, NULL);
 
+    case NGX_HTTP_S3_CACHE_FILL_UNSIGNED:
+        ctx->result = NGX_HTTP_S3_CACHE_ERROR;
+        return ctx->front->error(ctx, S3C_ERR_SERVICE_UNAVAILABLE, NULL);
+
     case NGX_HTTP_S3_CACHE_FILL_CHANGED:
         /* who has the record may not know it yet */
         ctx->truth = 1;
@@ -418,133 +455,6 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
 
     default:  /* AGAIN, S3C_FILL_REASON_DIED */
         return ngx_http_s3_cache_restart(ctx);
-    }
-}
-
-
-/* Ask the origin whether the pinned record still holds; then go on. */
-
-static ngx_int_t
-ngx_http_s3_cache_check(ngx_http_s3_cache_ctx_t *ctx)
-{
-    uint64_t       nonce;
-    s3c_hash128_t  key;
-
-    /* an expired record may be vouched for by anybody's question */
-
-    nonce = ngx_http_s3_cache_wants_truth(ctx) ? ++ctx->zone->nonce : 0;
-    ngx_http_s3_cache_clock(ctx);
-
-    if (ctx->view.flags & S3C_RECORD_MIRROR) {
-        /* what the origin says of it is not for this node to keep */
-        (void) s3c_ram_drop_pinned(ctx->zone->ram, &ctx->pin);
-    }
-
-    key = s3c_key_revalidate(ctx->zone->secret, ctx->object, nonce);
-
-    switch (s3c_ram_fill_begin(ctx->zone->ram, key, ngx_http_s3_cache_now(),
-                               &ctx->check))
-    {
-    case S3C_OK:
-        (void) ngx_http_s3_cache_fill_check(ctx, &ctx->check);
-        return ngx_http_s3_cache_check_moved(ctx);
-
-    case S3C_AGAIN:
-        return ngx_http_s3_cache_check_moved(ctx);
-
-    case S3C_EXISTS:
-        return ngx_http_s3_cache_restart(ctx);
-
-    default:
-        ngx_http_s3_cache_release(ctx);
-        return ctx->front->pass(ctx, "no_room");
-    }
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_check_moved(ngx_http_s3_cache_ctx_t *ctx)
-{
-    s3c_fill_view_t  fill;
-
-    for ( ;; ) {
-        s3c_ram_view(ctx->zone->ram, &ctx->check, &fill);
-
-        if (fill.phase == S3C_FILL_FAILED || fill.phase == S3C_FILL_DONE) {
-            break;
-        }
-
-        if (ngx_http_s3_cache_wait(ctx, &ctx->check, &fill,
-                                   ngx_http_s3_cache_check_moved)
-            != S3C_EXISTS)
-        {
-            return ctx->front->hold(ctx);
-        }
-    }
-
-    s3c_ram_unpin(ctx->zone->ram, &ctx->check);
-
-    switch (fill.reason) {
-
-    case NGX_HTTP_S3_CACHE_FILL_FRESH:
-        ctx->checked = 1;
-        ctx->revalidated = 1;
-        return ctx->front->reply(ctx);
-
-    case NGX_HTTP_S3_CACHE_FILL_AGAIN:
-        /* the same bytes under new headers */
-        ctx->revalidated = 1;
-        /* fall through */
-
-    case NGX_HTTP_S3_CACHE_FILL_CHANGED:
-        ctx->checked = 1;
-        ngx_http_s3_cache_peer_truth(ctx);
-        return ngx_http_s3_cache_restart(ctx);
-
-    case NGX_HTTP_S3_CACHE_FILL_UNREACHABLE:
-    case NGX_HTTP_S3_CACHE_FILL_TIMEOUT:
-    case NGX_HTTP_S3_CACHE_FILL_BROKEN:
-    case NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR:
-
-        if (s3c_plan_stale_on_error(&ctx->conf->rules, &ctx->view,
-                                    ngx_http_s3_cache_now()))
-        {
-            ctx->stale = 1;
-            return ctx->front->reply(ctx);
-        }
-
-        /* fall through */
-
-    default:
-        return ngx_http_s3_cache_fill_ended(ctx, fill.reason);
-    }
-}
-
-
-/* In the background: this request is served meanwhile. */
-
-static void
-ngx_http_s3_cache_check_aside(ngx_http_s3_cache_ctx_t *ctx)
-{
-    s3c_hash128_t  key;
-
-    key = s3c_key_revalidate(ctx->zone->secret, ctx->object, 0);
-
-    switch (s3c_ram_fill_begin(ctx->zone->ram, key, ngx_http_s3_cache_now(),
-                               &ctx->check))
-    {
-    case S3C_OK:
-        (void) ngx_http_s3_cache_fill_check(ctx, &ctx->check);
-        s3c_ram_unpin(ctx->zone->ram, &ctx->check);
-        break;
-
-    case S3C_AGAIN:
-    case S3C_EXISTS:
-        s3c_ram_unpin(ctx->zone->ram, &ctx->check);
-        break;
-
-    default:
-        break;
     }
 }
 

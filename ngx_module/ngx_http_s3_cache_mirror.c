@@ -6,6 +6,7 @@
 
 #include "ngx_http_s3_cache_mirror.h"
 #include "ngx_http_s3_cache_roster.h"
+#include "ngx_http_s3_cache_vouch.h"
 
 
 #define TAIL_MAGIC  0x524f5252494d6373ull      /* "scMIRROR" */
@@ -220,6 +221,7 @@ ngx_http_s3_cache_mirror_hit(ngx_http_s3_cache_ctx_t *ctx)
     if (ngx_http_s3_cache_now() >= expires
         || ctx->served
         || ngx_http_s3_cache_wants_truth(ctx)
+        || !ngx_http_s3_cache_vouched(ctx)
         || !mirror_on(ctx->zone->peers))
     {
         return 0;

@@ -5,10 +5,15 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
-#include "ngx_http_s3_cache_explain.h"
-#include "ngx_http_s3_cache_peers.h"
 #include "ngx_http_s3_cache_admin.h"
+#include "ngx_http_s3_cache_auth.h"
+#include "ngx_http_s3_cache_auth_off.h"
+#include "ngx_http_s3_cache_dashboard.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_redis.h"
+#include "ngx_http_s3_cache_reload.h"
+#include "ngx_http_s3_cache_events.h"
+#include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -20,12 +25,11 @@
 #define ANYWHERE  (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF)
 
 
+static ngx_int_t ngx_http_s3_cache_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_s3_cache_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_s3_cache_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
 
 
 static ngx_conf_enum_t  ngx_http_s3_cache_freshness[] = {
@@ -36,9 +40,10 @@ static ngx_conf_enum_t  ngx_http_s3_cache_freshness[] = {
 };
 
 
-/* identities come with an issue of their own; "off" is said, not implied */
 static ngx_conf_enum_t  ngx_http_s3_cache_auth[] = {
-    { ngx_string("off"), 0 },
+    { ngx_string("off"), NGX_HTTP_S3_CACHE_AUTH_OFF },
+    { ngx_string("keys"), NGX_HTTP_S3_CACHE_AUTH_KEYS },
+    { ngx_string("origin"), NGX_HTTP_S3_CACHE_AUTH_ORIGIN },
     { ngx_null_string, 0 }
 };
 
@@ -224,6 +229,13 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       0,
       NULL },
 
+    { ngx_string("s3_cache_list"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_conf_list,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("s3_cache_freshness"),
       ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,
@@ -273,6 +285,13 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       loc(direct_send),
       NULL },
 
+    { ngx_string("s3_cache_write_through"),
+      ANYWHERE|NGX_CONF_TAKE12,
+      ngx_http_s3_cache_conf_write_through,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("s3_cache_auth"),
       ANYWHERE|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,
@@ -280,9 +299,65 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       loc(auth),
       ngx_http_s3_cache_auth },
 
+    { ngx_string("s3_cache_credentials"),
+      ANYWHERE|NGX_CONF_TAKE12,
+      ngx_http_s3_cache_keyring_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_auth_hosts"),
+      ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_s3_cache_auth_hosts_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth_hosts),
+      NULL },
+
+    { ngx_string("s3_cache_auth_regions"),
+      ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_s3_cache_auth_regions_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth_regions),
+      NULL },
+
+    { ngx_string("s3_cache_auth_skew"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth_skew),
+      NULL },
+
+    { ngx_string("s3_cache_auth_presigned_max"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth_presigned_max),
+      NULL },
+
+    { ngx_string("s3_cache_auth_v2"),
+      ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth_v2),
+      NULL },
+
+    { ngx_string("s3_cache_auth_valid"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      loc(auth_valid),
+      NULL },
+
     { ngx_string("s3_cache_admin"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_s3_cache_admin_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_events"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_s3_cache_events_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -294,13 +369,20 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       0,
       NULL },
 
+    { ngx_string("s3_cache_dashboard"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_http_s3_cache_dashboard_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_s3_cache_module_ctx = {
     ngx_http_s3_cache_preconfiguration,    /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_s3_cache_auth_off_check,      /* postconfiguration */
 
     ngx_http_s3_cache_create_main_conf,    /* create main configuration */
     ngx_http_s3_cache_init_main_conf,      /* init main configuration */
@@ -319,7 +401,7 @@ ngx_module_t  ngx_http_s3_cache_module = {
     ngx_http_s3_cache_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_s3_cache_redis_init_module,   /* init module */
+    ngx_http_s3_cache_init_module,         /* init module */
     ngx_http_s3_cache_worker_init,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -327,6 +409,23 @@ ngx_module_t  ngx_http_s3_cache_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_int_t
+ngx_http_s3_cache_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_s3_cache_fence_init_module(cycle);
+
+    if (ngx_http_s3_cache_reload_init_module(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_s3_cache_origin_keys_init_module(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_s3_cache_redis_init_module(cycle);
+}
 
 
 static ngx_int_t
@@ -357,6 +456,9 @@ ngx_http_s3_cache_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2,
                           sizeof(struct ngx_http_s3_cache_redis_s *))
+           != NGX_OK
+        || ngx_array_init(&mcf->keyrings, cf->pool, 2,
+                          sizeof(ngx_http_s3_cache_keyring_t *))
            != NGX_OK)
     {
         return NULL;
@@ -393,13 +495,15 @@ ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* set by ngx_pcalloc(): zone, origin, endpoint, rules = 0 */
+    /* set by ngx_pcalloc(): zone, origin, endpoint, events, rules,
+       dashboard = 0 */
 
     lcf->enable = NGX_CONF_UNSET;
     ngx_http_s3_cache_origin_conf_init(&lcf->origin_conf);
     lcf->domains = NGX_CONF_UNSET_PTR;
     lcf->block_size = NGX_CONF_UNSET_SIZE;
     lcf->valid = NGX_CONF_UNSET_PTR;
+    lcf->list = NGX_CONF_UNSET;
     lcf->freshness = NGX_CONF_UNSET_UINT;
     lcf->stale_while_revalidate = NGX_CONF_UNSET;
     lcf->stale_if_error = NGX_CONF_UNSET;
@@ -407,131 +511,17 @@ ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf)
     lcf->read_ahead = NGX_CONF_UNSET_UINT;
     lcf->headers = NGX_CONF_UNSET;
     lcf->direct_send = NGX_CONF_UNSET;
+    lcf->write_through = NGX_CONF_UNSET;
     lcf->auth = NGX_CONF_UNSET_UINT;
+    lcf->keyring = NGX_CONF_UNSET_PTR;
+    lcf->auth_hosts = NGX_CONF_UNSET_PTR;
+    lcf->auth_regions = NGX_CONF_UNSET_PTR;
+    lcf->auth_skew = NGX_CONF_UNSET;
+    lcf->auth_presigned_max = NGX_CONF_UNSET;
+    lcf->auth_v2 = NGX_CONF_UNSET;
+    lcf->file = cf->conf_file->file.name.data;
+    lcf->line = cf->conf_file->line;
+    lcf->auth_valid = NGX_CONF_UNSET;
 
     return lcf;
-}
-
-
-static char *
-ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
-{
-    ngx_http_s3_cache_loc_conf_t  *prev = parent;
-    ngx_http_s3_cache_loc_conf_t  *conf = child;
-
-    char                          *rv;
-    uint64_t                       in[2];
-    ngx_http_core_loc_conf_t      *clcf;
-
-    rv = ngx_http_s3_cache_peers_merge(cf, prev, conf);
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    if (conf->enable == NGX_CONF_UNSET) {
-        conf->enable = prev->enable;
-        conf->zone = prev->zone;
-    }
-
-    ngx_conf_merge_value(conf->enable, prev->enable, 0);
-    ngx_conf_merge_ptr_value(conf->domains, prev->domains, NULL);
-    ngx_conf_merge_size_value(conf->block_size, prev->block_size,
-                              1024 * 1024);
-    ngx_conf_merge_ptr_value(conf->valid, prev->valid, NULL);
-    ngx_conf_merge_uint_value(conf->freshness, prev->freshness,
-                              S3C_FRESHNESS_TTL);
-    ngx_conf_merge_sec_value(conf->stale_while_revalidate,
-                             prev->stale_while_revalidate, 0);
-    ngx_conf_merge_sec_value(conf->stale_if_error, prev->stale_if_error, 0);
-    ngx_conf_merge_value(conf->client_no_cache, prev->client_no_cache, 1);
-    ngx_conf_merge_uint_value(conf->read_ahead, prev->read_ahead, 4);
-    ngx_conf_merge_value(conf->headers, prev->headers, 1);
-    ngx_conf_merge_value(conf->direct_send, prev->direct_send, 0);
-    ngx_conf_merge_uint_value(conf->auth, prev->auth, 0);
-
-    /* a power of two, so that blocks of one size never overlap another's */
-    if (conf->block_size < 64 * 1024 || conf->block_size > 16 * 1024 * 1024
-        || (conf->block_size & (conf->block_size - 1)) != 0)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"s3_cache_block_size\" must be a power of two "
-                           "between 64k and 16m");
-        return NGX_CONF_ERROR;
-    }
-
-    conf->rules.mode = conf->freshness;
-    conf->rules.while_revalidate_ms =
-                                (uint64_t) conf->stale_while_revalidate * 1000;
-    conf->rules.if_error_ms = (uint64_t) conf->stale_if_error * 1000;
-    conf->rules.client_revalidates = conf->client_no_cache;
-
-    rv = ngx_http_s3_cache_origin_conf_merge(cf, &prev->origin_conf,
-                                             &conf->origin_conf,
-                                             &conf->origin);
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    if (!conf->enable) {
-        conf->zone = NULL;
-        return NGX_CONF_OK;
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (conf->origin == NULL) {
-
-        if (clcf->name.len > 0 && clcf->handler == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"s3_cache\" is on in location \"%V\", but "
-                               "there is no \"s3_cache_origin\"",
-                               &clcf->name);
-            return NGX_CONF_ERROR;
-        }
-
-        /* an outer level, whose inner ones may name one */
-        return NGX_CONF_OK;
-    }
-
-    if ((off_t) conf->block_size > conf->zone->fill_memory) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"s3_cache_block_size\" is larger than what "
-                           "fills of s3_cache_zone \"%V\" may take: %O "
-                           "bytes (its \"fill_memory\")",
-                           &conf->zone->name, conf->zone->fill_memory);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_http_s3_cache_store_check_block(cf, conf->zone, conf->block_size);
-
-    rv = ngx_http_s3_cache_peers_check_block(cf, conf->zone,
-                                             conf->block_size);
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    /* who asked is part of what was got: two credentials may see two worlds */
-    in[0] = conf->origin->id;
-    in[1] = s3c_hash64(conf->origin_conf.access_key.data,
-                       conf->origin_conf.access_key.len);
-    conf->identity = s3c_hash64(in, sizeof(in));
-
-    if (ngx_http_s3_cache_peers_location(conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_s3_cache_explain_location(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (clcf->handler == NULL) {
-        clcf->handler = ngx_http_s3_cache_handler;
-
-        /* nginx's default is for web forms; another value is the user's own */
-        if (clcf->client_max_body_size == 1024 * 1024) {
-            clcf->client_max_body_size = 0;
-        }
-    }
-
-    return NGX_CONF_OK;
 }

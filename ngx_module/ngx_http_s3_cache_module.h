@@ -13,11 +13,13 @@
 #include <ngx_event.h>
 #include <ngx_http.h>
 
+#include "auth/sigv4_verify.h"
 #include "base/region.h"
 #include "ram/ram.h"
 #include "s3/s3_address.h"
 #include "s3/s3_meta.h"
 #include "s3/s3_operation.h"
+#include "serve/fence.h"
 #include "serve/plan.h"
 #include "serve/record.h"
 #include "ssd/ssd.h"
@@ -49,6 +51,7 @@
 #define NGX_HTTP_S3_CACHE_FILL_ORIGIN_ERROR 9    /* 5xx to a block */
 #define NGX_HTTP_S3_CACHE_FILL_FLASH        10   /* not to be had there */
 #define NGX_HTTP_S3_CACHE_FILL_ELSEWHERE    11   /* ask somebody else */
+#define NGX_HTTP_S3_CACHE_FILL_UNSIGNED     12   /* no keys for the origin */
 
 /* mark of a fill: its bytes come from another node */
 #define NGX_HTTP_S3_CACHE_MARK_PEER         1
@@ -57,7 +60,12 @@
 typedef struct ngx_http_s3_cache_zone_s   ngx_http_s3_cache_zone_t;
 typedef struct ngx_http_s3_cache_ctx_s    ngx_http_s3_cache_ctx_t;
 typedef struct ngx_http_s3_cache_pass_s   ngx_http_s3_cache_pass_t;
+typedef struct ngx_http_s3_cache_write_s  ngx_http_s3_cache_write_t;
 typedef struct ngx_http_s3_cache_peers_s  ngx_http_s3_cache_peers_t;
+typedef struct ngx_http_s3_cache_auth_s   ngx_http_s3_cache_auth_t;
+typedef struct ngx_http_s3_cache_keyring_s  ngx_http_s3_cache_keyring_t;
+typedef struct ngx_http_s3_cache_events_conf_s
+    ngx_http_s3_cache_events_conf_t;
 
 
 typedef enum {
@@ -86,6 +94,7 @@ typedef enum {
 /* The shared memory of a zone: outlives cycles, counted by them. */
 typedef struct {
     ngx_uint_t                  refs;
+    uint64_t                    number;        /* another one each time */
     s3c_region_t                region;
     void                       *stats;
     void                       *ram;
@@ -98,6 +107,9 @@ typedef struct {
     ngx_uint_t                  nstores;
     int                         fds[S3C_SSD_STORES_MAX];
     s3c_region_t                ssd_region;
+
+    s3c_fence_sh_t             *fence;
+    void                       *history;       /* see history.h */
 } ngx_http_s3_cache_shared_t;
 
 
@@ -132,9 +144,11 @@ struct ngx_http_s3_cache_zone_s {
     ngx_connection_t           *wake_connection;
     ngx_event_t                 wake_event;    /* posted */
     ngx_event_t                 sweep_event;
+    struct s3c_history_sh_s    *history;       /* see history.h; or NULL */
     ngx_queue_t                *watchers;      /* by fill number */
     ngx_uint_t                  nwatches;      /* in all of them */
     uint64_t                    nonce;
+    uint32_t                    mark_turn;     /* see purge.h */
     unsigned                    apart:1;       /* it could not drop what other
                                                   workers have on flash */
 };
@@ -146,6 +160,10 @@ typedef struct {
                                                   of all zones */
     ngx_array_t                 peers;         /* ngx_http_s3_cache_peers_t * */
     ngx_array_t                 redis;         /* ..redis_t * */
+    ngx_array_t                 views;         /* of origins: fence_view.c */
+    ngx_array_t                 keyrings;      /* ..keyring_t * */
+    ngx_array_t                *open;          /* to all: auth_off.c */
+    ngx_array_t                *keys;          /* ..origin_keys_t *, or NULL */
     ngx_uint_t                  io;            /* ngx_http_s3_cache_io_e */
 } ngx_http_s3_cache_main_conf_t;
 
@@ -169,14 +187,32 @@ typedef struct {
     time_t                      stale_while_revalidate;
     time_t                      stale_if_error;
     ngx_flag_t                  client_no_cache;
+    time_t                      list;          /* seconds that a page of a list
+                                                  is kept; 0: none is */
     ngx_uint_t                  read_ahead;    /* blocks */
     ngx_flag_t                  headers;       /* X-Cache and Age */
     ngx_flag_t                  direct_send;
-    ngx_uint_t                  auth;          /* only off in this version */
+    ngx_flag_t                  write_through; /* what is written is kept */
+    time_t                      write_through_valid;  /* or FOREVER */
+    off_t                       write_through_max;    /* of one object */
+    ngx_uint_t                  auth;          /* ngx_http_s3_cache_auth_e */
+    time_t                      auth_valid;    /* of origin */
+    ngx_http_s3_cache_keyring_t  *keyring;     /* of auth keys */
+    ngx_array_t                *auth_hosts;    /* s3c_slice_t */
+    ngx_array_t                *auth_regions;  /* s3c_slice_t */
+    time_t                      auth_skew;
+    time_t                      auth_presigned_max;
+    ngx_flag_t                  auth_v2;
+    s3c_sigv4_rules_t           signing;       /* made of them */
+    ngx_uint_t                  guarded;       /* asked by auth_guard.c */
     ngx_http_s3_cache_peers_t  *endpoint;      /* NULL: it is none */
+    ngx_http_s3_cache_events_conf_t  *events;  /* NULL: it takes none */
+    struct ngx_http_s3_cache_dashboard_s  *dashboard;  /* or NULL */
     uint64_t                    location;      /* hash of what nodes must
                                                   agree about */
     s3c_fresh_rules_t           rules;         /* made of the above */
+    u_char                     *file;          /* where its block begins */
+    ngx_uint_t                  line;
 } ngx_http_s3_cache_loc_conf_t;
 
 
@@ -232,6 +268,11 @@ struct ngx_http_s3_cache_ctx_s {
     ngx_http_s3_cache_zone_t   *zone;
     ngx_http_s3_cache_target_t *target;        /* kept, or NULL */
     ngx_str_t                   uri;           /* encoded, with its query */
+    ngx_str_t                   host;          /* that names the bucket */
+    s3c_s3_error_t              err;           /* of enter(), or NONE */
+    const char                 *message;
+    ngx_http_s3_cache_auth_t   *auth;          /* NULL: not asked, or off */
+    uint64_t                    identity;      /* the location's, as of now */
 
     s3c_hash128_t               object;
     s3c_ask_t                   ask;
@@ -256,6 +297,7 @@ struct ngx_http_s3_cache_ctx_s {
     ngx_uint_t                  nlinks;
 
     ngx_http_s3_cache_pass_t   *pass;          /* a pass-through's state */
+    ngx_http_s3_cache_write_t  *write;         /* that is a write */
     const char                 *bypass;        /* and why; a constant word */
     uint64_t                    begun_us;
     ngx_http_s3_cache_result_e  result;
@@ -282,6 +324,7 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    elsewhere:1;   /* served: another may know */
     unsigned                    peered:1;      /* another node was asked */
     unsigned                    truth:1;       /* nothing older than this */
+    unsigned                    page:1;        /* of a list: see list.h */
     unsigned                    counted:1;
 };
 
@@ -300,6 +343,10 @@ char *ngx_http_s3_cache_conf_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_s3_cache_conf_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_s3_cache_conf_list(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_s3_cache_conf_write_through(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 /* How long an answer of this status is fresh from now on: the deadline. */
 uint64_t ngx_http_s3_cache_conf_expires(ngx_http_s3_cache_loc_conf_t *lcf,
     ngx_uint_t status, uint64_t now_ms);
@@ -321,23 +368,51 @@ void ngx_http_s3_cache_unwatch(ngx_http_s3_cache_watch_t *watch);
 #define ngx_http_s3_cache_now()                                               \
     ((1ull << 40) + (uint64_t) ngx_current_msec)
 uint64_t ngx_http_s3_cache_usec(void);
+/* The above is of the beginning of this turn of the event loop, so it is never
+ * late; where it must not be early, this. */
+#define ngx_http_s3_cache_now_exact()                                         \
+    ((1ull << 40) + ngx_http_s3_cache_usec() / 1000)
 
 /* store: after s3c_ssd_read(), put() or drop() of zone->ssd, in this turn of
  * the event loop; what they queued is sent at its end. NULL ssd: no-op. */
 void ngx_http_s3_cache_store_kick(ngx_http_s3_cache_zone_t *zone);
 
+/* conf_merge */
+char *ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
 /* request */
 ngx_int_t ngx_http_s3_cache_handler(ngx_http_request_t *r);
+/* The context of a request in this location, made if there is none; its err
+ * says what is malformed. NULL on no memory. */
+ngx_http_s3_cache_ctx_t *ngx_http_s3_cache_enter(ngx_http_request_t *r);
+/* Step: it may do what it wants. */
+ngx_int_t ngx_http_s3_cache_go(ngx_http_s3_cache_ctx_t *ctx);
 /* What the request names, valid until the next request is handled; keep()
  * makes it valid as long as the request is. NULL on no memory. */
 ngx_http_s3_cache_target_t *ngx_http_s3_cache_target(
     ngx_http_s3_cache_ctx_t *ctx);
 ngx_int_t ngx_http_s3_cache_keep(ngx_http_s3_cache_ctx_t *ctx);
+/* Its host has changed. NGX_DECLINED: ctx->err. */
+ngx_int_t ngx_http_s3_cache_reparse(ngx_http_s3_cache_ctx_t *ctx);
+/* All of its headers: how many, or HEADERS_MAX + 1. */
+ngx_uint_t ngx_http_s3_cache_headers(ngx_http_request_t *r,
+    s3c_http_header_t headers[NGX_HTTP_S3_CACHE_HEADERS_MAX]);
+/* "path" or "path?query" */
+void ngx_http_s3_cache_split(ngx_str_t *uri, s3c_slice_t *path,
+    s3c_slice_t *query);
+/* Gives the request its id. */
+void ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx);
 /* Leaves the handler while the request goes on: answers NGX_DONE. */
 ngx_int_t ngx_http_s3_cache_hold(ngx_http_s3_cache_ctx_t *ctx);
+/* An error of ours before anything of a body was read, or wanted. */
+ngx_int_t ngx_http_s3_cache_refuse(ngx_http_s3_cache_ctx_t *ctx,
+    s3c_s3_error_t err, const char *message);
 /* Runs a step from an event of ours and finalizes by what it answers. */
 void ngx_http_s3_cache_run(ngx_http_s3_cache_ctx_t *ctx,
     ngx_int_t (*step)(ngx_http_s3_cache_ctx_t *ctx));
+/* What its headers say of the answer that it wants, into ctx->ask. */
+ngx_int_t ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx);
 /* Lets go of all pins and watches. */
 void ngx_http_s3_cache_release(ngx_http_s3_cache_ctx_t *ctx);
 
@@ -372,6 +447,8 @@ ngx_int_t ngx_http_s3_cache_set_overrides(ngx_http_s3_cache_ctx_t *ctx);
 ngx_int_t ngx_http_s3_cache_set_cache_headers(ngx_http_s3_cache_ctx_t *ctx);
 ngx_str_t *ngx_http_s3_cache_result_name(ngx_http_s3_cache_result_e result);
 void ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx);
+/* Of it: where the answer came from and how long that took. */
+void ngx_http_s3_cache_count_tier(ngx_http_s3_cache_ctx_t *ctx);
 
 ngx_int_t ngx_http_s3_cache_send_head(ngx_http_s3_cache_ctx_t *ctx);
 
@@ -411,6 +488,13 @@ ngx_int_t ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx,
     const char *reason);
 ngx_int_t ngx_http_s3_cache_pass_rest(ngx_http_s3_cache_ctx_t *ctx);
 void ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx);
+
+#define ngx_http_s3_cache_main_conf(ctx)                                      \
+    ((ngx_http_s3_cache_main_conf_t *)                                        \
+     ngx_http_get_module_main_conf((ctx)->request, ngx_http_s3_cache_module))
+
+/* write: fenced, and passed with its body */
+ngx_int_t ngx_http_s3_cache_write(ngx_http_s3_cache_ctx_t *ctx);
 
 /* variables */
 ngx_int_t ngx_http_s3_cache_add_variables(ngx_conf_t *cf);

@@ -194,6 +194,7 @@ origin_conf_same(ngx_http_s3_cache_origin_conf_t *a,
     }
 
     return a->credentials == b->credentials
+           && a->keys == b->keys
            && a->ssl_verify == b->ssl_verify
            && a->ssl_verify_depth == b->ssl_verify_depth
            && a->connect_timeout == b->connect_timeout

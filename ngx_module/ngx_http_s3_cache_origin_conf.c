@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_s3_cache_origin_internal.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 
 
 char *
@@ -138,11 +139,21 @@ ngx_http_s3_cache_origin_conf_merge(ngx_conf_t *cf,
         conf->line = prev->line;
     }
 
+    conf->said = NGX_HTTP_S3_CACHE_CREDENTIALS_SAID;
+
+    if (conf->credentials == NGX_CONF_UNSET
+        && (prev->credentials == NGX_CONF_UNSET
+            || prev->said == NGX_HTTP_S3_CACHE_CREDENTIALS_UNSAID))
+    {
+        conf->said = NGX_HTTP_S3_CACHE_CREDENTIALS_UNSAID;
+    }
+
     if (conf->credentials == NGX_CONF_UNSET) {
         conf->credentials = prev->credentials;
         conf->access_key = prev->access_key;
         conf->secret_key = prev->secret_key;
         conf->session_token = prev->session_token;
+        conf->keys = prev->keys;
     }
 
     ngx_conf_init_value(conf->credentials, 0);
@@ -174,13 +185,17 @@ ngx_http_s3_cache_origin_conf_merge(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_s3_cache_origin_keys_merge(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     /* core is module 0: its part of this location is merged already */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     resolver = clcf->resolver;
 
-    if (resolver && resolver->connections.nelts == 0) {
+    if (conf->local || (resolver && resolver->connections.nelts == 0)) {
         resolver = NULL;
     }
 

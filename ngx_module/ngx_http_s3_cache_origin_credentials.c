@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * s3_cache_origin_credentials: where the keys for the origin come from. They
- * are read once, when the configuration is; no message ever holds a byte of
- * them, nor of an argument (a mistyped name may have a secret behind it).
+ * s3_cache_origin_credentials: where the keys for the origin come from. Some
+ * are read once, when the configuration is; others come from a source that
+ * gives new ones (origin_keys). No message ever holds a byte of them, nor of
+ * an argument (a mistyped name may have a secret behind it).
  */
 
 #include "ngx_http_s3_cache_origin_internal.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_secret.h"
 #include "auth/credentials.h"
 
@@ -49,6 +51,12 @@ ngx_http_s3_cache_origin_credentials_set(ngx_conf_t *cf, ngx_command_t *cmd,
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "env") == 0) {
         rv = credentials_from_env(cf, ocf);
 
+    } else if (ngx_strcmp(value[1].data, "container") == 0
+               || ngx_strcmp(value[1].data, "instance") == 0
+               || ngx_strcmp(value[1].data, "web_identity") == 0)
+    {
+        rv = ngx_http_s3_cache_origin_keys_conf(cf, &ocf->keys);
+
     } else if (credentials_arg(&value[1], "file=", &file)) {
 
         ngx_str_set(&profile, "default");
@@ -72,7 +80,7 @@ ngx_http_s3_cache_origin_credentials_set(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ocf->credentials = 1;
 
-    return credentials_check(ocf);
+    return ocf->keys ? NGX_CONF_OK : credentials_check(ocf);
 }
 
 
@@ -171,6 +179,7 @@ credentials_from_file(ngx_conf_t *cf, ngx_http_s3_cache_origin_conf_t *ocf,
     ngx_str_t           text;
     s3c_status_t        st;
     s3c_credentials_t   cred;
+    s3c_origin_keys_t   read;
 
     if (ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -194,18 +203,17 @@ credentials_from_file(ngx_conf_t *cf, ngx_http_s3_cache_origin_conf_t *ocf,
                            "invalid credentials in \"%V\", line %ui",
                            file, (ngx_uint_t) cred.error_line);
 
-    } else if (credentials_copy(cf, &ocf->access_key, cred.access_key.data,
-                                cred.access_key.len)
-               == NGX_OK
-               && credentials_copy(cf, &ocf->secret_key,
-                                   cred.secret_key.data, cred.secret_key.len)
-                  == NGX_OK
-               && credentials_copy(cf, &ocf->session_token,
-                                   cred.session_token.data,
-                                   cred.session_token.len)
-                  == NGX_OK)
+    } else if (s3c_origin_keys_set(&read, cred.access_key, cred.secret_key,
+                                   cred.session_token, 0)
+               != S3C_OK)
     {
-        rv = NGX_CONF_OK;
+        rv = "must give an access key without \"/\", and keys that are not "
+             "too long";
+
+    } else {
+        rv = ngx_http_s3_cache_origin_keys_conf_file(cf, file, profile, &read,
+                                              &ocf->keys);
+        ngx_explicit_memzero(&read, sizeof(s3c_origin_keys_t));
     }
 
     ngx_explicit_memzero(text.data, text.len);

@@ -6,13 +6,14 @@
  *
  *   origin_conf         directives, defaults, inheritance
  *   origin              settings -> origin; the origins of a cycle
- *   origin_credentials  directive -> keys
+ *   origin_credentials  directive -> keys, or a source of them (origin_keys)
  *   origin_resolve      name -> addresses, round robin, what failed
  *   origin_tls          context, handshake, verification, session reuse
  *   origin_keepalive    connections: open, close, keep, take
  *   call                life of a call: create, start, resume, abort, end
  *   call_connect        address -> connection -> handshake -> sent; retries
  *   call_request        the bytes of the request
+ *   call_send           head and body of the request, while answers may come
  *   call_response       head
  *   call_body           body
  */
@@ -35,6 +36,9 @@
 #define NGX_HTTP_S3_CACHE_CALL_HEAD_START   8192    /* and a small body */
 #define NGX_HTTP_S3_CACHE_CALL_RAW_BYTES    16384   /* chunked input */
 #define NGX_HTTP_S3_CACHE_CALL_BATCH_BYTES  (1024 * 1024)
+#define NGX_HTTP_S3_CACHE_CALL_KEYS_TIME    2000    /* ms: the first keys */
+#define NGX_HTTP_S3_CACHE_CALL_KEYS_LOOK    20      /* ms */
+#define NGX_HTTP_S3_CACHE_CALL_EXPECT_TIME  1000    /* ms: RFC 9110, 10.1.1 */
 
 
 typedef struct ngx_http_s3_cache_upstream_s   ngx_http_s3_cache_upstream_t;
@@ -85,6 +89,8 @@ struct ngx_http_s3_cache_upstream_s {
     ngx_uint_t                   n_idle;
 
     s3c_sigv4_key_cache_t        key_cache;
+    uint64_t                     key_version;   /* of conf->keys, that it is
+                                                   made of */
 };
 
 
@@ -105,6 +111,7 @@ struct ngx_http_s3_cache_conn_s {
 
 typedef enum {
     NGX_HTTP_S3_CACHE_CALL_NEW = 0,
+    NGX_HTTP_S3_CACHE_CALL_KEYS,
     NGX_HTTP_S3_CACHE_CALL_RESOLVE,
     NGX_HTTP_S3_CACHE_CALL_CONNECT,
     NGX_HTTP_S3_CACHE_CALL_HANDSHAKE,
@@ -134,7 +141,8 @@ struct ngx_http_s3_cache_call_priv_s {
     ngx_queue_t                  queue;         /* of the worker's calls */
     ngx_queue_t                  waiting;       /* of upstream->waiting */
     ngx_event_t                  event;         /* on_end */
-    ngx_event_t                  timer;         /* of resolving */
+    ngx_event_t                  timer;         /* of keys and resolving */
+    ngx_msec_t                   keys_until;    /* they are waited for */
 
     ngx_http_s3_cache_call_step_e  step;
     ngx_http_s3_cache_call_end_e   end;
@@ -174,6 +182,13 @@ struct ngx_http_s3_cache_call_priv_s {
     unsigned                     resumed:1;     /* while asking for space */
     unsigned                     silent:1;
     unsigned                     waits:1;       /* in upstream->waiting */
+
+    /* of a request with a body */
+    uint64_t                     body_left;     /* to be sent */
+    unsigned                     sent:1;        /* a byte of it, ever */
+    unsigned                     expects:1;     /* 100 has not come */
+    unsigned                     hungry:1;      /* the user has none now */
+    unsigned                     broken:1;      /* the origin takes no more */
 };
 
 
@@ -259,7 +274,17 @@ void ngx_http_s3_cache_call_fail(ngx_http_s3_cache_call_priv_t *cp,
     ngx_http_s3_cache_call_end_e end, ngx_err_t err, const char *what,
     const char *detail);
 
-/* call_request: renders cp->request; NGX_ERROR after logging. */
+/* call_send */
+void ngx_http_s3_cache_call_send_start(ngx_http_s3_cache_call_priv_t *cp);
+/* In step SEND: the socket is writable; an answer may be there. */
+void ngx_http_s3_cache_call_send(ngx_http_s3_cache_call_priv_t *cp);
+void ngx_http_s3_cache_call_send_timeout(ngx_http_s3_cache_call_priv_t *cp);
+/* An interim answer (1xx) has come. */
+void ngx_http_s3_cache_call_send_interim(ngx_http_s3_cache_call_priv_t *cp,
+    ngx_uint_t status);
+
+/* call_request: renders cp->request; NGX_ERROR after logging; NGX_DECLINED:
+ * there are no keys to sign with, logged. */
 ngx_int_t ngx_http_s3_cache_call_render(ngx_http_s3_cache_call_priv_t *cp);
 
 /* call_response: reads what has come. */

@@ -3,10 +3,14 @@
  * What the cache has no part in: listings, sub-resources, requests that must
  * not be cached, and whatever the memory tier has no room for. Asked anew of
  * the origin, from an allow-list (pass_request.c), and relayed through one
- * buffer: the origin is read no faster than the client reads.
+ * buffer: the origin is read no faster than the client reads. Heads are in
+ * pass_head.c.
  */
 
+#include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_pass.h"
+#include "ngx_http_s3_cache_auth_origin.h"
+#include "ngx_http_s3_cache_write.h"
 
 
 #define PASS_BUFFER  (64 * 1024)
@@ -14,22 +18,12 @@
 
 static ngx_int_t ngx_http_s3_cache_pass_start(ngx_http_s3_cache_ctx_t *ctx,
     ngx_uint_t rest);
-static ngx_int_t ngx_http_s3_cache_pass_on_head(
-    ngx_http_s3_cache_call_t *call, s3c_http_head_t *head);
-static ngx_int_t ngx_http_s3_cache_pass_check(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_http_head_t *head);
-static ngx_int_t ngx_http_s3_cache_pass_headers(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_http_head_t *head);
-static ngx_int_t ngx_http_s3_cache_pass_rest_head(
-    ngx_http_s3_cache_ctx_t *ctx, s3c_http_head_t *head);
 static void ngx_http_s3_cache_pass_on_space(ngx_http_s3_cache_call_t *call,
     u_char **pos, size_t *len);
 static ngx_int_t ngx_http_s3_cache_pass_on_body(
     ngx_http_s3_cache_call_t *call, size_t n);
 static void ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
     ngx_http_s3_cache_call_end_e end);
-static ngx_int_t ngx_http_s3_cache_pass_send_head(
-    ngx_http_s3_cache_ctx_t *ctx, s3c_http_head_t *head);
 static ngx_int_t ngx_http_s3_cache_pass_rest_body(
     ngx_http_s3_cache_pass_t *pass, size_t n);
 static ngx_int_t ngx_http_s3_cache_pass_send(ngx_http_s3_cache_ctx_t *ctx,
@@ -46,6 +40,10 @@ ngx_http_s3_cache_pass(ngx_http_s3_cache_ctx_t *ctx, const char *reason)
     ctx->bypass = reason;
     ctx->result = NGX_HTTP_S3_CACHE_BYPASS;
     ctx->tier = NGX_HTTP_S3_CACHE_TIER_ORIGIN;
+
+    if (ctx->begun_us == 0) {
+        ctx->begun_us = ngx_http_s3_cache_usec();
+    }
 
     return ngx_http_s3_cache_pass_start(ctx, 0);
 }
@@ -83,6 +81,8 @@ ngx_http_s3_cache_pass_start(ngx_http_s3_cache_ctx_t *ctx, ngx_uint_t rest)
 
     pass->ctx = ctx;
     pass->rest = rest ? 1 : 0;
+    pass->asks = (ctx->auth != NULL && ctx->auth->asked != NULL
+                  && ctx->auth->asked->asking);
     ctx->pass = pass;
 
     call = ngx_http_s3_cache_call_create(ctx->conf->origin, ngx_cycle->log);
@@ -100,10 +100,16 @@ ngx_http_s3_cache_pass_start(ngx_http_s3_cache_ctx_t *ctx, ngx_uint_t rest)
     call->on_end = ngx_http_s3_cache_pass_on_end;
 
     rc = rest ? ngx_http_s3_cache_pass_ask_rest(ctx, call)
-              : ngx_http_s3_cache_pass_ask(ctx, call);
+         : ctx->write ? ngx_http_s3_cache_write_ask(ctx, call)
+         : ngx_http_s3_cache_pass_ask(ctx, call);
 
     if (rc != NGX_OK) {
         ngx_http_s3_cache_pass_abort(ctx);
+
+        if (ctx->write) {
+            return ngx_http_s3_cache_refuse(ctx, S3C_ERR_INVALID_REQUEST,
+                                            NULL);
+        }
 
         return rest ? NGX_ERROR
                     : ngx_http_s3_cache_send_error(ctx,
@@ -128,234 +134,15 @@ void
 ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx)
 {
     if (ctx->pass != NULL && ctx->pass->call != NULL) {
+
+        if (ctx->write != NULL) {
+            ngx_http_s3_cache_write_ended(ctx->write, ctx->pass->call,
+                                          NGX_HTTP_S3_CACHE_CALL_ABORTED);
+        }
+
         ngx_http_s3_cache_call_abort(ctx->pass->call, 1);
         ctx->pass->call = NULL;
     }
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_pass_on_head(ngx_http_s3_cache_call_t *call,
-    s3c_http_head_t *head)
-{
-    ngx_http_s3_cache_pass_t *pass = call->data;
-
-    ngx_http_request_t       *r;
-    ngx_http_s3_cache_ctx_t  *ctx;
-
-    ctx = pass->ctx;
-    r = ctx->request;
-
-    if (pass->rest) {
-        return ngx_http_s3_cache_pass_rest_head(ctx, head);
-    }
-
-    if (call->origin->signs && !call->head
-        && (head->status == 400 || head->status == 401
-            || head->status == 403))
-    {
-        /* about the object, or about how the gateway signed? */
-
-        pass->refusal = ngx_palloc(r->pool, sizeof(s3c_http_head_t));
-        if (pass->refusal == NULL) {
-            return NGX_ERROR;
-        }
-
-        *pass->refusal = *head;
-
-        return NGX_OK;
-    }
-
-    if (ngx_http_s3_cache_pass_check(ctx, head) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "s3_cache: origin sent another range than it says "
-                      "or was asked for");
-        return NGX_ERROR;
-    }
-
-    return ngx_http_s3_cache_pass_send_head(ctx, head);
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_pass_send_head(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_http_head_t *head)
-{
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    r->headers_out.status = head->status;
-    r->headers_out.content_length_n = head->has_length
-                                      ? (off_t) head->length : -1;
-    r->disable_not_modified = 1;
-
-    if (ngx_http_s3_cache_pass_headers(ctx, head) != NGX_OK
-        || ngx_http_s3_cache_set_cache_headers(ctx) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if ((head->status == 200 || head->status == 206)
-        && ngx_http_s3_cache_set_overrides(ctx) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_http_s3_cache_count(ctx);
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ctx->sending = 1;
-
-    return NGX_OK;
-}
-
-
-/*
- * What is not kept is not looked into, but for one thing: a part of an object
- * whose Content-Range contradicts its length or the question would be taken
- * by a client for what it asked for.
- */
-
-static ngx_int_t
-ngx_http_s3_cache_pass_check(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_http_head_t *head)
-{
-    uint64_t                     first, last, total, from, to;
-    unsigned                     i;
-    s3c_slice_t                  range;
-    s3c_http_header_t           *h;
-    ngx_http_s3_cache_target_t  *target;
-
-    target = ngx_http_s3_cache_target(ctx);
-
-    if (target == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (head->status != 206 || target->op.kind != S3C_OP_GET_OBJECT) {
-        return NGX_OK;
-    }
-
-    range = S3C_SLICE_NONE;
-
-    for (i = 0; i < head->n_headers; i++) {
-        h = &head->headers[i];
-
-        if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Range"))) {
-            if (range.data != NULL) {
-                return NGX_ERROR;
-            }
-
-            range = h->value;
-
-        } else if (s3c_slice_eq_nocase(h->name, S3C_SLICE("Content-Type"))
-                   && s3c_slice_starts_nocase(h->value,
-                                         S3C_SLICE("multipart/byteranges")))
-        {
-            /* several ranges, that S3 does not know, but others may */
-            return NGX_OK;
-        }
-    }
-
-    if (s3c_http_content_range_parse(range, &first, &last, &total) != S3C_OK
-        || first > last
-        || (head->has_length && head->length != last - first + 1))
-    {
-        return NGX_ERROR;
-    }
-
-    if (ctx->ask.range.kind != S3C_RANGE_NONE
-        && (s3c_http_range_resolve(&ctx->ask.range, total, &from, &to)
-            != S3C_RANGE_PART
-            || from != first || to != last))
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_pass_headers(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_http_head_t *head)
-{
-    unsigned            i, n;
-    s3c_http_header_t  *h;
-
-    /* about this connection or this server, not about the answer */
-    static const s3c_slice_t  skip[] = {
-        { (const uint8_t *) "Connection", 10 },
-        { (const uint8_t *) "Keep-Alive", 10 },
-        { (const uint8_t *) "Proxy-Connection", 16 },
-        { (const uint8_t *) "Proxy-Authenticate", 18 },
-        { (const uint8_t *) "Transfer-Encoding", 17 },
-        { (const uint8_t *) "Content-Length", 14 },
-        { (const uint8_t *) "Trailer", 7 },
-        { (const uint8_t *) "Upgrade", 7 },
-        { (const uint8_t *) "Date", 4 },
-        { (const uint8_t *) "Server", 6 },
-        { (const uint8_t *) "Age", 3 },
-        { (const uint8_t *) "X-Cache", 7 },
-        { (const uint8_t *) "X-Accel-Redirect", 16 },
-    };
-
-    for (i = 0; i < head->n_headers; i++) {
-        h = &head->headers[i];
-
-        for (n = 0; n < sizeof(skip) / sizeof(skip[0]); n++) {
-            if (s3c_slice_eq_nocase(h->name, skip[n])) {
-                break;
-            }
-        }
-
-        if (n == sizeof(skip) / sizeof(skip[0])
-            && ngx_http_s3_cache_set_header(ctx->request, h, 1) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* The same version, from the very next byte on, or nothing. */
-
-static ngx_int_t
-ngx_http_s3_cache_pass_rest_head(ngx_http_s3_cache_ctx_t *ctx,
-    s3c_http_head_t *head)
-{
-    s3c_s3_meta_t              meta;
-    ngx_http_s3_cache_pass_t  *pass;
-
-    pass = ctx->pass;
-
-    if (s3c_s3_meta_parse(head, false, &meta) != S3C_OK
-        || meta.generation != pass->generation
-        || meta.total != pass->total)
-    {
-        return NGX_ERROR;
-    }
-
-    pass->left = ctx->reply.last - ctx->pos + 1;
-
-    if (head->status == 200) {
-        /* an origin that knows no ranges: read over what is not wanted */
-        pass->whole = 1;
-        pass->skip = ctx->pos;
-        return NGX_OK;
-    }
-
-    return (meta.first == ctx->pos && meta.last == ctx->reply.last)
-           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -365,7 +152,15 @@ ngx_http_s3_cache_pass_on_space(ngx_http_s3_cache_call_t *call, u_char **pos,
 {
     ngx_http_s3_cache_pass_t *pass = call->data;
 
+    static u_char             sink[4096];
+
     *len = 0;
+
+    if (pass->told) {
+        *pos = sink;
+        *len = sizeof(sink);
+        return;
+    }
 
     if (pass->busy) {
         return;
@@ -388,6 +183,14 @@ static ngx_int_t
 ngx_http_s3_cache_pass_on_body(ngx_http_s3_cache_call_t *call, size_t n)
 {
     ngx_http_s3_cache_pass_t *pass = call->data;
+
+    if (pass->told) {
+        return NGX_OK;
+    }
+
+    if (pass->ctx->write != NULL) {
+        ngx_http_s3_cache_write_received(pass->ctx->write, n);
+    }
 
     if (pass->ctx->request->header_only) {
         /* a body in answer to HEAD: the call drops such a connection */
@@ -495,8 +298,17 @@ ngx_http_s3_cache_pass_on_end(ngx_http_s3_cache_call_t *call,
         end = NGX_HTTP_S3_CACHE_CALL_DONE;
     }
 
+    if (pass->ctx->write != NULL) {
+        ngx_http_s3_cache_write_ended(pass->ctx->write, call, end);
+    }
+
     pass->call = NULL;
     pass->end = end;
+
+    if (pass->told) {
+        ngx_http_s3_cache_run(pass->ctx, ngx_http_s3_cache_auth_origin_told);
+        return;
+    }
 
     if (pass->refusal != NULL && end == NGX_HTTP_S3_CACHE_CALL_DONE) {
         ngx_http_s3_cache_run(pass->ctx, ngx_http_s3_cache_pass_refused);
@@ -521,10 +333,15 @@ ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx)
 
     pass = ctx->pass;
 
-    if (s3c_s3_error_is_about_keys(s3c_slice(pass->buf, pass->refusal_len))) {
+    if (s3c_s3_error_is_about_keys(s3c_slice(pass->buf, pass->refusal_len))
+        && (ctx->write == NULL
+            || !ngx_http_s3_cache_write_is_blamed(ctx->write,
+                              s3c_slice(pass->buf, pass->refusal_len))))
+    {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "s3_cache: origin %V refuses the gateway's credentials "
                       "or signature", &ctx->conf->origin->url);
+        ngx_http_s3_cache_origin_keys_refused(ctx->conf->origin_conf.keys);
 
         ctx->result = NGX_HTTP_S3_CACHE_ERROR;
 
@@ -550,6 +367,7 @@ ngx_http_s3_cache_pass_refused(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx)
 {
+    ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = ctx->request;
@@ -565,6 +383,10 @@ ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->write != NULL && ngx_http_s3_cache_write_failed(ctx, &rc)) {
+        return rc;
+    }
+
     ctx->result = NGX_HTTP_S3_CACHE_ERROR;
 
     switch (ctx->pass->end) {
@@ -575,6 +397,10 @@ ngx_http_s3_cache_pass_ended(ngx_http_s3_cache_ctx_t *ctx)
 
     case NGX_HTTP_S3_CACHE_CALL_INTERNAL:
         return ngx_http_s3_cache_send_error(ctx, S3C_ERR_INTERNAL_ERROR,
+                                            NULL);
+
+    case NGX_HTTP_S3_CACHE_CALL_UNSIGNED:
+        return ngx_http_s3_cache_send_error(ctx, S3C_ERR_SERVICE_UNAVAILABLE,
                                             NULL);
 
     default:

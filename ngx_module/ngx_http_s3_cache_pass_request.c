@@ -6,6 +6,8 @@
  */
 
 #include "ngx_http_s3_cache_pass.h"
+#include "ngx_http_s3_cache_auth_origin.h"
+#include "ngx_http_s3_cache_write.h"
 
 #include "s3/s3_uri.h"
 
@@ -13,14 +15,8 @@
 #define QUERY_NAME_MAX  128
 
 
-static ngx_int_t ngx_http_s3_cache_pass_path(ngx_http_s3_cache_ctx_t *ctx,
-    ngx_http_s3_cache_call_t *call);
-static ngx_int_t ngx_http_s3_cache_pass_query(ngx_http_s3_cache_ctx_t *ctx,
-    ngx_http_s3_cache_call_t *call);
 static ngx_int_t ngx_http_s3_cache_pass_param(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_call_t *call, s3c_slice_t param, ngx_uint_t *keep);
-static ngx_int_t ngx_http_s3_cache_pass_header(ngx_http_s3_cache_call_t *call,
-    s3c_slice_t name, s3c_slice_t value);
 
 
 /* a name that ends in '*' stands for all that begin so */
@@ -63,7 +59,7 @@ static const char  *ngx_http_s3_cache_pass_query_dropped[] = {
 };
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_s3_cache_pass_listed(const char **list, s3c_slice_t name)
 {
     size_t  len;
@@ -123,6 +119,10 @@ ngx_http_s3_cache_pass_ask(ngx_http_s3_cache_ctx_t *ctx,
     call->close = (call->head
                    && (ctx->target->op.pass == S3C_PASS_SUBRESOURCE
                        || ctx->target->op.pass == S3C_PASS_LIST));
+
+    if (ctx->conf->auth == NGX_HTTP_S3_CACHE_AUTH_ORIGIN) {
+        return ngx_http_s3_cache_verbatim(ctx, call);
+    }
 
     if (ngx_http_s3_cache_pass_path(ctx, call) != NGX_OK
         || ngx_http_s3_cache_pass_query(ctx, call) != NGX_OK)
@@ -201,7 +201,7 @@ ngx_http_s3_cache_pass_ask_rest(ngx_http_s3_cache_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_s3_cache_pass_path(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_call_t *call)
 {
@@ -232,7 +232,7 @@ ngx_http_s3_cache_pass_path(ngx_http_s3_cache_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_s3_cache_pass_query(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_call_t *call)
 {
@@ -327,6 +327,7 @@ ngx_http_s3_cache_pass_param(ngx_http_s3_cache_ctx_t *ctx,
     pass = ctx->target->op.pass;
 
     if (s3c_slice_starts_nocase(name, S3C_SLICE("response-"))
+        && ctx->write == NULL
         && pass != S3C_PASS_SUBRESOURCE && pass != S3C_PASS_LIST)
     {
         return NGX_OK;     /* applied here, to what comes back */
@@ -339,8 +340,11 @@ ngx_http_s3_cache_pass_param(ngx_http_s3_cache_ctx_t *ctx,
 
     /* a header that a presigner hoisted into the query: a header again */
 
-    if (!ngx_http_s3_cache_pass_listed(ngx_http_s3_cache_pass_headers_allowed,
-                                       name))
+    if (ctx->write != NULL
+        ? !ngx_http_s3_cache_write_allows(ctx->write, name)
+        : !ngx_http_s3_cache_pass_listed(
+                                    ngx_http_s3_cache_pass_headers_allowed,
+                                    name))
     {
         return NGX_OK;
     }
@@ -361,7 +365,7 @@ ngx_http_s3_cache_pass_param(ngx_http_s3_cache_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_s3_cache_pass_header(ngx_http_s3_cache_call_t *call,
     s3c_slice_t name, s3c_slice_t value)
 {
@@ -369,7 +373,7 @@ ngx_http_s3_cache_pass_header(ngx_http_s3_cache_call_t *call,
     u_char                           *p;
     ngx_http_s3_cache_call_header_t  *h;
 
-    if (call->nheaders == NGX_HTTP_S3_CACHE_CALL_HEADERS_MAX) {
+    if (call->nheaders == call->headers_max) {
         return NGX_ERROR;
     }
 

@@ -2,13 +2,15 @@
  *
  * What a worker says to other nodes, and they to it.
  *
- *   peer_view      which nodes there are, and which of them own a key
+ *   peer_view*     which nodes there are, and which of them own a key
  *   peer_near      links to a node: chosen, given up
  *   peer_knock     a connection to a node on its way to be a link
  *   peer_ask       one question to a node, and its answer
  *   peer_fill      fills whose bytes come from a node
+ *   peer_errand    from one node to the next
+ *   peer_answer    what they say
  *   peer_endpoint  a connection of another node
- *   peer_serve     a question of another node, and its answer
+ *   peer_serve*    a question of another node, and its answer
  *   peer_status    what is counted of other nodes, and shown of the ring
  */
 
@@ -54,7 +56,9 @@ struct ngx_http_s3_cache_near_s {
     uint32_t                    weight;
     unsigned                    listed:1;      /* a member at the moment */
     unsigned                    stays:1;       /* of the ring that goes */
+    ngx_msec_t                  listed_since;  /* 0: from the beginning */
     s3c_stats_node_t            counts;        /* see near_counts() */
+    struct ngx_http_s3_cache_word_s  *word;    /* see vouch.c; or NULL */
 
     ngx_http_s3_cache_link_t   *links[NGX_HTTP_S3_CACHE_LINKS_MAX];
     ngx_uint_t                  nlinks;
@@ -82,11 +86,17 @@ struct ngx_http_s3_cache_ask_s {
     uint64_t                    heard;         /* link->n_heard, then */
     ngx_msec_t                  until;         /* patience ends */
     uint64_t                    begun_us;
+    uint64_t                    sent_ms;       /* by ngx_http_s3_cache_now() */
     ngx_event_t                 timer;
     /* ------------------------------------------------------------------ */
     s3c_wire_ask_t              ask;           /* its slices stay until then */
-    ngx_pool_t                 *pool;          /* for the head */
+    ngx_pool_t                 *pool;          /* for the head; NULL: none is
+                                                  wanted */
     ngx_msec_t                  patience;      /* with a node that lives */
+    unsigned                    insists:1;     /* asks also one that is left
+                                                  alone */
+    unsigned                    probe:1;       /* is not counted, and leaves
+                                                  nobody alone */
     void                       *data;
     /* ERROR: nobody wants the rest; on_end will not come. */
     ngx_int_t                 (*on_meta)(ngx_http_s3_cache_ask_t *ask,
@@ -125,9 +135,14 @@ ngx_uint_t ngx_http_s3_cache_view_over(ngx_http_s3_cache_peers_t *peers);
 /* Who owned it before this node did, not long ago; or NULL. */
 ngx_http_s3_cache_near_t *ngx_http_s3_cache_view_former(
     ngx_http_s3_cache_peers_t *peers, uint64_t point);
-/* Where the stripe lies that has this byte of an object. */
+/* Where the stripe lies that has this byte of an object; `identity`: its
+ * location's, as configured, whatever `ident` was made with. */
 uint64_t ngx_http_s3_cache_view_point(ngx_http_s3_cache_peers_t *peers,
-    const s3c_ident_t *ident, uint64_t off);
+    uint64_t identity, const s3c_ident_t *ident, uint64_t off);
+/* The i-th node that is a member of the ring now, beside this one; NULL: no
+ * more. Until the event loop goes on. */
+ngx_http_s3_cache_near_t *ngx_http_s3_cache_view_member(
+    ngx_http_s3_cache_peers_t *peers, ngx_uint_t *i);
 /* The ring that this worker goes by, and who its members are, NULL is this
  * node: until the event loop goes on. NULL: no worker. */
 const s3c_ring_t *ngx_http_s3_cache_view_ring(ngx_http_s3_cache_peers_t *peers,

@@ -67,7 +67,10 @@ ngx_http_s3_cache_ask_start(ngx_http_s3_cache_ask_t *ask,
 
     ask->begun_us = ngx_http_s3_cache_usec();
     s3c_stats_node_use(counts, ngx_current_msec);
-    s3c_stats_node_add(counts, S3C_NODE_STAT_ASKED, 1);
+
+    if (!ask->probe) {
+        s3c_stats_node_add(counts, S3C_NODE_STAT_ASKED, 1);
+    }
 
     return NGX_OK;
 }
@@ -250,8 +253,8 @@ ask_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
     ask_unqueue(ask);
     ngx_http_s3_cache_link_remove(&ask->stream);
 
-    if (code == NGX_HTTP_S3_CACHE_ASK_AWAY
-        || code == NGX_HTTP_S3_CACHE_ASK_LOST)
+    if (!ask->probe && (code == NGX_HTTP_S3_CACHE_ASK_AWAY
+                        || code == NGX_HTTP_S3_CACHE_ASK_LOST))
     {
         s3c_stats_node_add(&ask->near->counts, S3C_NODE_STAT_AWAY, 1);
     }
@@ -301,6 +304,7 @@ ask_pull(ngx_http_s3_cache_stream_t *stream, s3c_writer_t *w)
 
     case S3C_OK:
         ask->sent = 1;
+        ask->sent_ms = ngx_http_s3_cache_now();
         return NGX_DONE;
 
     case S3C_FULL:
@@ -395,6 +399,10 @@ ask_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta)
         return NGX_ABORT;
     }
 
+    if (meta->head_bytes > 0 && ask->pool == NULL) {
+        return NGX_ABORT;                /* no record was asked for */
+    }
+
     if (ask->head == NULL && meta->head_bytes > 0) {
         ask->head = ngx_palloc(ask->pool, meta->head_bytes);
 
@@ -418,8 +426,11 @@ ask_meta(ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta)
 
     ask->known = 1;
     ask->hedge = 0;
-    s3c_stats_node_answered(&ask->near->counts,
-                            ngx_http_s3_cache_usec() - ask->begun_us);
+
+    if (!ask->probe) {
+        s3c_stats_node_answered(&ask->near->counts,
+                                ngx_http_s3_cache_usec() - ask->begun_us);
+    }
 
     return ask->on_meta(ask, meta, ask->head);
 }

@@ -11,6 +11,15 @@
 #include "ngx_http_s3_cache_peer.h"
 
 
+#define ANSWER_MAX  (256 + S3C_WIRE_HELLO_TEXT_MAX)
+
+
+static ngx_int_t peer_answer(ngx_http_request_t *r,
+    ngx_http_s3_cache_peers_t *peers, s3c_wire_hello_t *hello, u_char *buf,
+    s3c_wire_keys_t *keys);
+static ngx_int_t peer_link(ngx_http_request_t *r,
+    ngx_http_s3_cache_peer_conn_t *conn, s3c_slice_t *client,
+    s3c_wire_keys_t *keys);
 static ngx_int_t peer_hello(ngx_http_request_t *r,
     ngx_http_s3_cache_peers_t *peers, s3c_wire_hello_t *hello,
     s3c_slice_t *client, const char **why);
@@ -29,32 +38,28 @@ ngx_int_t
 ngx_http_s3_cache_peer_handler(ngx_http_request_t *r)
 {
     u_char                          *p;
-    ssize_t                          n;
+    ngx_int_t                        rc;
     const char                      *why;
-    s3c_slice_t                      client, text;
-    s3c_writer_t                     w;
+    s3c_slice_t                      client;
     s3c_wire_keys_t                  keys;
     s3c_wire_hello_t                *hello;
-    ngx_connection_t                *c;
-    ngx_pool_cleanup_t              *cln;
     ngx_http_s3_cache_peers_t       *peers;
     ngx_http_s3_cache_loc_conf_t    *lcf;
     ngx_http_s3_cache_peer_conn_t   *conn;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
     peers = lcf->endpoint;
-    c = r->connection;
 
     hello = ngx_palloc(r->pool, sizeof(s3c_wire_hello_t));
     conn = ngx_pcalloc(r->pool, sizeof(ngx_http_s3_cache_peer_conn_t));
-    p = ngx_pnalloc(r->pool, 256 + S3C_WIRE_HELLO_TEXT_MAX);
+    p = ngx_pnalloc(r->pool, ANSWER_MAX);
 
     if (hello == NULL || conn == NULL || p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (peer_hello(r, peers, hello, &client, &why) != NGX_OK) {
-        ngx_log_error(NGX_LOG_WARN, c->log, 0,
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "s3_cache_peers: a stranger was refused: %s", why);
 
         if (peers->zone->ram != NULL) {
@@ -65,7 +70,31 @@ ngx_http_s3_cache_peer_handler(ngx_http_request_t *r)
         return NGX_HTTP_FORBIDDEN;
     }
 
-    s3c_writer_init(&w, p, 256 + S3C_WIRE_HELLO_TEXT_MAX);
+    rc = peer_answer(r, peers, hello, p, &keys);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    conn->request = r;
+    conn->peers = peers;
+
+    return peer_link(r, conn, &client, &keys);
+}
+
+
+static ngx_int_t
+peer_answer(ngx_http_request_t *r, ngx_http_s3_cache_peers_t *peers,
+    s3c_wire_hello_t *hello, u_char *buf, s3c_wire_keys_t *keys)
+{
+    ssize_t            n;
+    s3c_slice_t        text;
+    s3c_writer_t       w;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    s3c_writer_init(&w, buf, ANSWER_MAX);
     s3c_write_lit(&w, "HTTP/1.1 101 Switching Protocols\r\n"
                       "Connection: Upgrade\r\n"
                       "Upgrade: " NGX_HTTP_S3_CACHE_PEER_UPGRADE "\r\n"
@@ -76,7 +105,7 @@ ngx_http_s3_cache_peer_handler(ngx_http_request_t *r)
             ngx_http_s3_cache_slice(ngx_http_s3_cache_peer_self(peers)), &w)
         != S3C_OK
         || s3c_wire_hello_keys(hello, ngx_http_s3_cache_slice(&peers->secret),
-                               &keys)
+                               keys)
            != S3C_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -87,29 +116,43 @@ ngx_http_s3_cache_peer_handler(ngx_http_request_t *r)
 
     /* the first bytes of a connection: they fit into its buffer */
 
-    n = s3c_writer_ok(&w) ? c->send(c, p, text.len) : NGX_ERROR;
+    n = s3c_writer_ok(&w) ? c->send(c, buf, text.len) : NGX_ERROR;
 
     if (n != (ssize_t) text.len) {
-        s3c_digest_wipe(&keys, sizeof(keys));
+        s3c_digest_wipe(keys, sizeof(s3c_wire_keys_t));
         return NGX_ERROR;
     }
 
-    conn->request = r;
-    conn->peers = peers;
-    conn->node.len = client.len;
-    conn->node.data = ngx_pnalloc(r->pool, client.len);
+    return NGX_OK;
+}
+
+
+/* From here on the request is a link of this node. */
+
+static ngx_int_t
+peer_link(ngx_http_request_t *r, ngx_http_s3_cache_peer_conn_t *conn,
+    s3c_slice_t *client, s3c_wire_keys_t *keys)
+{
+    ngx_connection_t    *c;
+    ngx_pool_cleanup_t  *cln;
+
+    c = r->connection;
+
+    conn->node.len = client->len;
+    conn->node.data = ngx_pnalloc(r->pool, client->len);
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
     if (cln == NULL || conn->node.data == NULL) {
-        s3c_digest_wipe(&keys, sizeof(keys));
+        s3c_digest_wipe(keys, sizeof(s3c_wire_keys_t));
         return NGX_ERROR;
     }
 
-    ngx_memcpy(conn->node.data, client.data, client.len);
+    ngx_memcpy(conn->node.data, client->data, client->len);
 
     conn->link = ngx_http_s3_cache_link_create(c, &ngx_http_s3_cache_answerer,
-                                               conn, peers->timeout, &keys, 0);
+                                               conn, conn->peers->timeout,
+                                               keys, 0);
     if (conn->link == NULL) {
         return NGX_ERROR;
     }
@@ -292,17 +335,9 @@ peer_header(ngx_http_request_t *r, const char *name)
 static void
 peer_read(ngx_http_request_t *r)
 {
-    ngx_event_t                     *rev;
-    ngx_http_s3_cache_peer_conn_t   *conn;
+    ngx_http_s3_cache_peer_conn_t  *conn;
 
-    rev = r->connection->read;
     conn = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
-
-    if (rev->timedout) {
-        rev->timedout = 0;
-        ngx_http_s3_cache_link_timer(conn->link);
-        return;
-    }
 
     ngx_http_s3_cache_link_read(conn->link);
 }
@@ -313,16 +348,7 @@ peer_write(ngx_http_request_t *r)
 {
     ngx_http_s3_cache_peer_conn_t  *conn;
 
-    ngx_event_t                    *wev;
-
-    wev = r->connection->write;
     conn = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
-
-    if (wev->timedout) {
-        wev->timedout = 0;
-        ngx_http_s3_cache_link_close(conn->link, "sending timed out");
-        return;
-    }
 
     ngx_http_s3_cache_link_write(conn->link);
 }

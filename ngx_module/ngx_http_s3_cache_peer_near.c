@@ -17,6 +17,7 @@
 
 static ngx_http_s3_cache_link_t *near_best(ngx_http_s3_cache_near_t *near,
     ngx_uint_t *usable);
+static ngx_uint_t near_is_missed(ngx_http_s3_cache_near_t *near);
 static void near_link_read(ngx_event_t *ev);
 static void near_link_write(ngx_event_t *ev);
 
@@ -28,7 +29,7 @@ ngx_http_s3_cache_near_ask(ngx_http_s3_cache_near_t *near,
     ngx_uint_t                 usable;
     ngx_http_s3_cache_link_t  *link;
 
-    if (near->rests) {
+    if (near->rests && !ask->insists) {
 
         if ((ngx_msec_int_t) (near->rest_until - ngx_current_msec) > 0) {
             return NGX_DECLINED;
@@ -94,24 +95,60 @@ near_best(ngx_http_s3_cache_near_t *near, ngx_uint_t *usable)
 }
 
 
+/* Does anybody wait for it who does not ask just to see whether it is there?
+ * Else it may have yet to begin. */
+
+static ngx_uint_t
+near_is_missed(ngx_http_s3_cache_near_t *near)
+{
+    ngx_queue_t              *q;
+    ngx_http_s3_cache_ask_t  *ask;
+
+    for (q = ngx_queue_head(&near->waiting);
+         q != ngx_queue_sentinel(&near->waiting);
+         q = ngx_queue_next(q))
+    {
+        ask = ngx_queue_data(q, ngx_http_s3_cache_ask_t, queue);
+
+        if (!ask->probe) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* No link came of it. */
 
 void
 ngx_http_s3_cache_near_down(ngx_http_s3_cache_near_t *near, const char *why)
 {
-    ngx_queue_t              *q;
+    ngx_queue_t               gone, *q;
     ngx_http_s3_cache_ask_t  *ask;
 
-    if (near->nlinks == 0) {
-        ngx_http_s3_cache_near_rest(near);
+    if (near->nlinks == 0 && near_is_missed(near)) {
 
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "s3_cache_peers: no link to node \"%V\" (%V): %s",
-                      &near->name, &near->address, why);
+        if (!near->rests) {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "s3_cache_peers: no link to node \"%V\" (%V): %s",
+                          &near->name, &near->address, why);
+        }
+
+        ngx_http_s3_cache_near_rest(near);
     }
 
-    while (!ngx_queue_empty(&near->waiting)) {
-        q = ngx_queue_head(&near->waiting);
+    /* who is told may ask again at once, and does not wait for this one */
+
+    ngx_queue_init(&gone);
+
+    if (!ngx_queue_empty(&near->waiting)) {
+        ngx_queue_add(&gone, &near->waiting);
+        ngx_queue_init(&near->waiting);
+    }
+
+    while (!ngx_queue_empty(&gone)) {
+        q = ngx_queue_head(&gone);
         ask = ngx_queue_data(q, ngx_http_s3_cache_ask_t, queue);
 
         ngx_http_s3_cache_ask_away(ask);
@@ -166,6 +203,8 @@ ngx_http_s3_cache_near_up(ngx_http_s3_cache_near_t *near, ngx_connection_t *c,
     if (c->write->timer_set) {
         ngx_del_timer(c->write);
     }
+
+    near->rests = 0;
 
     c->data = link;
     c->read->handler = near_link_read;
@@ -232,12 +271,6 @@ near_link_read(ngx_event_t *ev)
         return;
     }
 
-    if (ev->timedout) {
-        ev->timedout = 0;
-        ngx_http_s3_cache_link_timer(link);
-        return;
-    }
-
     ngx_http_s3_cache_link_read(link);
 }
 
@@ -248,12 +281,6 @@ near_link_write(ngx_event_t *ev)
     ngx_connection_t  *c;
 
     c = ev->data;
-
-    if (ev->timedout) {
-        ev->timedout = 0;
-        ngx_http_s3_cache_link_close(c->data, "sending timed out");
-        return;
-    }
 
     ngx_http_s3_cache_link_write(c->data);
 }

@@ -179,6 +179,8 @@ ngx_http_s3_cache_peer_status(ngx_pool_t *pool, ngx_http_s3_cache_zone_t *zone,
         ngx_shmtx_unlock(&status_pool(peers)->mutex);
     }
 
+    shown->vouched = s3c_vouch_stands(&peers->shared->vouch,
+                                      ngx_http_s3_cache_now());
     shown->epoch = epoch;
     shown->digest = s3c_ring_digest(ring);
     shown->members = members;

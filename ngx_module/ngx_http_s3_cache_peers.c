@@ -20,6 +20,8 @@ static char *ngx_http_s3_cache_peers_init_one(ngx_conf_t *cf,
     ngx_http_s3_cache_main_conf_t *mcf, ngx_http_s3_cache_peers_t *peers);
 static int ngx_libc_cdecl ngx_http_s3_cache_peers_cmp(const void *one,
     const void *two);
+static char *ngx_http_s3_cache_peers_tls(ngx_conf_t *cf,
+    ngx_http_s3_cache_peers_t *peers);
 static char *ngx_http_s3_cache_peers_place_points(ngx_conf_t *cf,
     ngx_http_s3_cache_peers_t *peers);
 static char *ngx_http_s3_cache_peers_ring(ngx_conf_t *cf,
@@ -152,6 +154,28 @@ ngx_http_s3_cache_peers_init_one(ngx_conf_t *cf,
     peers->zone->peers = peers;
 
     return NGX_CONF_OK;
+}
+
+
+/* Of the links that this node makes: what the endpoint shows and asks for is
+ * said by nginx's own ssl_* directives there. */
+
+static char *
+ngx_http_s3_cache_peers_tls(ngx_conf_t *cf, ngx_http_s3_cache_peers_t *peers)
+{
+    char  *rv;
+
+    if (!peers->ssl_enable) {
+        return NGX_CONF_OK;
+    }
+
+    rv = ngx_http_s3_cache_conf_tls(cf, &peers->ssl_certificate,
+                                    &peers->ssl_certificate_key,
+                                    &peers->ssl_trusted_certificate, 1,
+                                    &peers->ssl);
+
+    return (rv == NGX_CONF_OK || rv == NGX_CONF_ERROR)
+           ? rv : ngx_http_s3_cache_peers_error(cf, peers, &peers->place, rv);
 }
 
 

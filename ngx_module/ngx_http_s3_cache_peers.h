@@ -3,11 +3,11 @@
  * The nodes that share a zone: s3_cache_peers. What the configuration says of
  * them; nothing here changes after it has been read.
  *
- *   peers_conf  the block and its parameters
- *   peers_node  one of its nodes
- *   peers_self  which of the nodes this one is
- *   peers_tls   what links show of this node, and whom they trust
- *   peers       when all is read: the ring, endpoints, warnings
+ *   peers_conf    the block
+ *   peers_params  what its lines say
+ *   peers_node    one of its nodes
+ *   peers_self    which of the nodes this one is
+ *   peers         when all is read: the ring, endpoints, warnings
  */
 
 #ifndef NGX_HTTP_S3_CACHE_PEERS_H
@@ -15,6 +15,7 @@
 
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_conf_block.h"
 #include "cluster/hot.h"
 #include "cluster/ring.h"
 
@@ -60,6 +61,9 @@ struct ngx_http_s3_cache_peers_s {
                                                   it is not */
     ngx_msec_t                  handover;      /* so long a new owner asks the
                                                   former one before the origin */
+    ngx_msec_t                  staleness;     /* what is kept is believed for so
+                                                  long while a node cannot tell
+                                                  this one of its writes */
     ngx_uint_t                  links;         /* to a node, of a worker; at
                                                   most */
     ngx_uint_t                  mirror_share;  /* of the zone, %; 0: off */
@@ -131,9 +135,8 @@ ngx_uint_t ngx_http_s3_cache_peers_printable(ngx_str_t *s, size_t max);
 char *ngx_http_s3_cache_peers_find_self(ngx_conf_t *cf,
     ngx_http_s3_cache_peers_t *peers);
 
-/* tls: makes peers->ssl. */
-char *ngx_http_s3_cache_peers_tls(ngx_conf_t *cf,
-    ngx_http_s3_cache_peers_t *peers);
+/* params */
+extern const ngx_http_s3_cache_conf_block_t  ngx_http_s3_cache_peers_params;
 
 /* peer_endpoint: the content handler; its peers are those of the location,
  * loc_conf->endpoint. */

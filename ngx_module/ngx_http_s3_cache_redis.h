@@ -4,13 +4,14 @@
  * its workers, the keeper, renews it and publishes who else holds one to the
  * other workers, see ngx_http_s3_cache_roster.h. No request waits for it.
  *
- *   redis_conf    the block and its parameters
- *   redis_tls     what connections show of this node, and whom they trust
- *   redis_conn    a connection that asks one command after the other
+ *   redis_conf    the block; redis_params: what its lines say
+ *   redis_conn    a connection that asks one command after the other;
+ *                 redis_handshake: TLS on it
  *   redis_find    which server to ask: the next one, or the one that a
  *                 Sentinel or a Redis Cluster names; and to log in there
  *   redis_script  the one command, and how its answer is read
- *   redis_keeper  the beat: when to ask, what to publish, when to leave
+ *   redis_keeper  the beat: when to ask, what to say, when to leave;
+ *                 redis_keeper_heard: what an answer means, what is published
  */
 
 #ifndef NGX_HTTP_S3_CACHE_REDIS_H
@@ -69,9 +70,8 @@ ngx_http_s3_cache_redis_t *ngx_http_s3_cache_redis_find_conf(
 char *ngx_http_s3_cache_redis_init(ngx_conf_t *cf,
     ngx_http_s3_cache_main_conf_t *mcf);
 
-/* tls: makes redis->ssl. */
-char *ngx_http_s3_cache_redis_tls(ngx_conf_t *cf,
-    ngx_http_s3_cache_redis_t *redis);
+/* params */
+extern const ngx_http_s3_cache_conf_block_t  ngx_http_s3_cache_redis_params;
 
 /* keeper: in the master, when a cycle is complete, before it has workers. */
 ngx_int_t ngx_http_s3_cache_redis_init_module(ngx_cycle_t *cycle);

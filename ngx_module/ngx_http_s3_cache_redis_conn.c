@@ -16,22 +16,17 @@
 #define POOL_BYTES     1024
 
 
-static void ngx_http_s3_cache_redis_fail(ngx_http_s3_cache_redis_conn_t *conn,
-    ngx_uint_t reason, ngx_err_t err);
 static ngx_int_t ngx_http_s3_cache_redis_reader(
     ngx_http_s3_cache_redis_conn_t *conn);
 static void ngx_http_s3_cache_redis_connected(ngx_event_t *ev);
-static void ngx_http_s3_cache_redis_up(ngx_http_s3_cache_redis_conn_t *conn);
 static void ngx_http_s3_cache_redis_write(ngx_event_t *ev);
 static void ngx_http_s3_cache_redis_read(ngx_event_t *ev);
+static ngx_int_t ngx_http_s3_cache_redis_receive(
+    ngx_http_s3_cache_redis_conn_t *conn, redisReply **reply, ssize_t *n,
+    ngx_uint_t *reason);
 static void ngx_http_s3_cache_redis_silence(ngx_event_t *ev);
 static ngx_int_t ngx_http_s3_cache_redis_format(ngx_uint_t argc,
     ngx_str_t *argv, char **out, size_t *len);
-#if (NGX_HTTP_SSL)
-static void ngx_http_s3_cache_redis_tls_begin(
-    ngx_http_s3_cache_redis_conn_t *conn);
-static void ngx_http_s3_cache_redis_handshaked(ngx_connection_t *c);
-#endif
 
 
 void
@@ -158,7 +153,7 @@ ngx_http_s3_cache_redis_close(ngx_http_s3_cache_redis_conn_t *conn)
 }
 
 
-static void
+void
 ngx_http_s3_cache_redis_fail(ngx_http_s3_cache_redis_conn_t *conn,
     ngx_uint_t reason, ngx_err_t err)
 {
@@ -251,7 +246,7 @@ ngx_http_s3_cache_redis_connected(ngx_event_t *ev)
 #if (NGX_HTTP_SSL)
 
     if (conn->redis->ssl) {
-        ngx_http_s3_cache_redis_tls_begin(conn);
+        ngx_http_s3_cache_redis_handshake(conn);
         return;
     }
 
@@ -261,109 +256,7 @@ ngx_http_s3_cache_redis_connected(ngx_event_t *ev)
 }
 
 
-#if (NGX_HTTP_SSL)
-
-static void
-ngx_http_s3_cache_redis_tls_begin(ngx_http_s3_cache_redis_conn_t *conn)
-{
-    ngx_int_t          rc;
-    ngx_str_t         *name;
-    ngx_connection_t  *c;
-
-    c = conn->connection;
-
-    if (ngx_ssl_create_connection(conn->redis->ssl, c,
-                                  NGX_SSL_BUFFER|NGX_SSL_CLIENT)
-        != NGX_OK)
-    {
-        ngx_http_s3_cache_redis_fail(conn, NGX_HTTP_S3_CACHE_REDIS_TLS, 0);
-        return;
-    }
-
-    name = conn->redis->ssl_name.len ? &conn->redis->ssl_name : &conn->host;
-
-    /* an address is no name that SNI may carry, RFC 6066, 3; both texts end
-       with a NUL */
-
-    if (name->len && ngx_inet_addr(name->data, name->len) == INADDR_NONE
-        && ngx_strlchr(name->data, name->data + name->len, ':') == NULL
-        && SSL_set_tlsext_host_name(c->ssl->connection, (char *) name->data)
-           == 0)
-    {
-        ngx_http_s3_cache_redis_fail(conn, NGX_HTTP_S3_CACHE_REDIS_TLS, 0);
-        return;
-    }
-
-    /* the timer of connecting goes on */
-
-    rc = ngx_ssl_handshake(c);
-
-    if (rc == NGX_AGAIN) {
-        c->ssl->handler = ngx_http_s3_cache_redis_handshaked;
-        return;
-    }
-
-    ngx_http_s3_cache_redis_handshaked(c);
-}
-
-
-static void
-ngx_http_s3_cache_redis_handshaked(ngx_connection_t *c)
-{
-    ngx_str_t                       *name;
-    ngx_http_s3_cache_redis_conn_t  *conn;
-
-    X509  *cert;
-    int    is_address;
-
-    conn = c->data;
-
-    if (c->write->timedout) {
-        ngx_http_s3_cache_redis_fail(conn,
-                             NGX_HTTP_S3_CACHE_REDIS_CONNECT_TIMEOUT, 0);
-        return;
-    }
-
-    if (!c->ssl->handshaked) {
-        goto failed;
-    }
-
-    if (conn->redis->ssl_verify) {
-
-        name = conn->redis->ssl_name.len ? &conn->redis->ssl_name
-                                         : &conn->host;
-
-        if (SSL_get_verify_result(c->ssl->connection) != X509_V_OK) {
-            goto failed;
-        }
-
-        cert = SSL_get_peer_certificate(c->ssl->connection);
-        if (cert == NULL) {
-            goto failed;
-        }
-
-        is_address = (X509_check_ip_asc(cert, (char *) name->data, 0) == 1);
-
-        X509_free(cert);
-
-        if (!is_address && ngx_ssl_check_host(c, name) != NGX_OK) {
-            goto failed;
-        }
-    }
-
-    ngx_http_s3_cache_redis_up(conn);
-
-    return;
-
-failed:
-
-    ngx_http_s3_cache_redis_fail(conn, NGX_HTTP_S3_CACHE_REDIS_TLS, 0);
-}
-
-#endif
-
-
-static void
+void
 ngx_http_s3_cache_redis_up(ngx_http_s3_cache_redis_conn_t *conn)
 {
     ngx_connection_t  *c;
@@ -514,8 +407,6 @@ ngx_http_s3_cache_redis_read(ngx_event_t *ev)
 
     void  (*done)(void *data, redisReply *reply);
 
-    static u_char  buf[BUFFER_BYTES];
-
     c = ev->data;
     conn = c->data;
 
@@ -526,49 +417,10 @@ ngx_http_s3_cache_redis_read(ngx_event_t *ev)
 
     reply = NULL;
 
-    for ( ;; ) {
-        n = c->recv(c, buf, BUFFER_BYTES);
-
-        if (n == NGX_AGAIN) {
-            break;
-        }
-
-        if (n == NGX_ERROR || n == 0) {
-
-            /* "-ERR max number of clients reached", and it is closed */
-
-            if (reply) {
-                break;
-            }
-
-            reason = NGX_HTTP_S3_CACHE_REDIS_CLOSED;
-            goto failed;
-        }
-
-        if (conn->done == NULL || reply) {
-            reason = NGX_HTTP_S3_CACHE_REDIS_UNASKED;
-            goto failed;
-        }
-
-        conn->received += n;
-
-        if (conn->received > RECEIVED_MAX) {
-            reason = NGX_HTTP_S3_CACHE_REDIS_TOO_LONG;
-            goto failed;
-        }
-
-        if (redisReaderFeed(conn->reader, (char *) buf, n) != REDIS_OK
-            || redisReaderGetReply(conn->reader, (void **) &reply)
-               != REDIS_OK)
-        {
-            reason = NGX_HTTP_S3_CACHE_REDIS_GARBLED;
-            goto failed;
-        }
-
-        if (reply && conn->reader->pos < conn->reader->len) {
-            reason = NGX_HTTP_S3_CACHE_REDIS_UNASKED;
-            goto failed;
-        }
+    if (ngx_http_s3_cache_redis_receive(conn, &reply, &n, &reason)
+        != NGX_OK)
+    {
+        goto failed;
     }
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
@@ -608,6 +460,65 @@ failed:
 
     ngx_http_s3_cache_redis_fail(conn, reason, (n == -1) ? ngx_socket_errno
                                                          : 0);
+}
+
+
+/* All that is there for now, and the answer, if it is complete by that. `n`: of
+ * the last recv(). */
+
+static ngx_int_t
+ngx_http_s3_cache_redis_receive(ngx_http_s3_cache_redis_conn_t *conn,
+    redisReply **reply, ssize_t *n, ngx_uint_t *reason)
+{
+    ngx_connection_t  *c;
+
+    static u_char  buf[BUFFER_BYTES];
+
+    c = conn->connection;
+
+    for ( ;; ) {
+        *n = c->recv(c, buf, BUFFER_BYTES);
+
+        if (*n == NGX_AGAIN) {
+            return NGX_OK;
+        }
+
+        if (*n == NGX_ERROR || *n == 0) {
+
+            /* "-ERR max number of clients reached", and it is closed */
+
+            if (*reply) {
+                return NGX_OK;
+            }
+
+            *reason = NGX_HTTP_S3_CACHE_REDIS_CLOSED;
+            return NGX_ERROR;
+        }
+
+        if (conn->done == NULL || *reply) {
+            *reason = NGX_HTTP_S3_CACHE_REDIS_UNASKED;
+            return NGX_ERROR;
+        }
+
+        conn->received += *n;
+
+        if (conn->received > RECEIVED_MAX) {
+            *reason = NGX_HTTP_S3_CACHE_REDIS_TOO_LONG;
+            return NGX_ERROR;
+        }
+
+        if (redisReaderFeed(conn->reader, (char *) buf, *n) != REDIS_OK
+            || redisReaderGetReply(conn->reader, (void **) reply) != REDIS_OK)
+        {
+            *reason = NGX_HTTP_S3_CACHE_REDIS_GARBLED;
+            return NGX_ERROR;
+        }
+
+        if (*reply && conn->reader->pos < conn->reader->len) {
+            *reason = NGX_HTTP_S3_CACHE_REDIS_UNASKED;
+            return NGX_ERROR;
+        }
+    }
 }
 
 

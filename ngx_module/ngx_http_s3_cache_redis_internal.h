@@ -130,6 +130,7 @@ typedef struct ngx_http_s3_cache_keeper_s {
     unsigned                    asked:1;       /* an answer is owed */
     unsigned                    in_contact:1;
     unsigned                    whole:1;       /* the script's text is sent */
+    ngx_msec_t                  asked_msec;    /* for the lease, last */
     unsigned                    claimed:1;     /* has renewed the lease */
     unsigned                    older:1;       /* see the answer's word */
     unsigned                    far:1;         /* warned of its address */
@@ -149,6 +150,14 @@ void ngx_http_s3_cache_redis_ask(ngx_http_s3_cache_redis_conn_t *conn,
 void ngx_http_s3_cache_redis_tell(ngx_http_s3_cache_redis_conn_t *conn,
     ngx_uint_t argc, ngx_str_t *argv);
 void ngx_http_s3_cache_redis_close(ngx_http_s3_cache_redis_conn_t *conn);
+/* It is closed, then failed() is called. */
+void ngx_http_s3_cache_redis_fail(ngx_http_s3_cache_redis_conn_t *conn,
+    ngx_uint_t reason, ngx_err_t err);
+/* Commands may be asked. */
+void ngx_http_s3_cache_redis_up(ngx_http_s3_cache_redis_conn_t *conn);
+
+/* handshake: it is connected; ends by up() or fail(). */
+void ngx_http_s3_cache_redis_handshake(ngx_http_s3_cache_redis_conn_t *conn);
 
 /* find: connects to the server whose turn it is, and logs in; ends by
  * keeper_found() or keeper_failed(). */
@@ -173,10 +182,21 @@ const char *ngx_http_s3_cache_redis_reason_text(ngx_uint_t reason);
 s3c_stat_t ngx_http_s3_cache_redis_reason_stat(ngx_uint_t reason);
 
 /* keeper */
+
+/* The lease is asked for; the answer comes to keeper_answered(). */
+void ngx_http_s3_cache_keeper_ask(ngx_http_s3_cache_keeper_t *k);
+/* Of this node, as it is to be said now. */
+s3c_member_state_t ngx_http_s3_cache_keeper_state(
+    ngx_http_s3_cache_keeper_t *k);
+void ngx_http_s3_cache_keeper_count(ngx_http_s3_cache_keeper_t *k,
+    s3c_stat_t stat, uint64_t n);
 void ngx_http_s3_cache_keeper_found(ngx_http_s3_cache_keeper_t *k);
 /* `said`: what the server has, for the log, or NULL. */
 void ngx_http_s3_cache_keeper_failed(ngx_http_s3_cache_keeper_t *k,
     ngx_uint_t reason, ngx_err_t err, ngx_str_t *said);
+
+/* keeper_heard: `done` of a conn. The next beat is set, or it has failed. */
+void ngx_http_s3_cache_keeper_answered(void *data, redisReply *reply);
 
 
 #endif /* NGX_HTTP_S3_CACHE_REDIS_INTERNAL_H */

@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_auth.h"
 
 
 static ngx_int_t ngx_http_s3_cache_reply_head(ngx_http_s3_cache_ctx_t *ctx);
@@ -48,7 +49,19 @@ ngx_http_s3_cache_reply(ngx_http_s3_cache_ctx_t *ctx)
 
     r = ctx->request;
 
+    if (ctx->conf->auth == NGX_HTTP_S3_CACHE_AUTH_ORIGIN
+        && !ngx_http_s3_cache_auth_origin_shows(ctx))
+    {
+        return ngx_http_s3_cache_auth_origin_differs(ctx);
+    }
+
     s3c_plan_reply(&ctx->ask, &ctx->view, &ctx->reply);
+
+    if (ctx->conf->auth == NGX_HTTP_S3_CACHE_AUTH_ORIGIN
+        && !ngx_http_s3_cache_auth_origin_spans(ctx))
+    {
+        return ngx_http_s3_cache_pass(ctx, "auth");
+    }
 
     ctx->result = ctx->stale ? NGX_HTTP_S3_CACHE_STALE
                   : (ctx->peered && (ctx->view.flags & S3C_RECORD_FOUND))
@@ -216,7 +229,9 @@ ngx_http_s3_cache_reply_headers(ngx_http_s3_cache_ctx_t *ctx)
         }
     }
 
-    if (ctx->view.flags & S3C_RECORD_ERROR) {
+    if ((ctx->view.flags & (S3C_RECORD_ERROR|S3C_RECORD_PAGE))
+        == S3C_RECORD_ERROR)
+    {
         return NGX_OK;     /* its document names the origin's request id */
     }
 
@@ -435,6 +450,12 @@ ngx_http_s3_cache_send_error(ngx_http_s3_cache_ctx_t *ctx,
         extra[n++].value = s3c_slice(ctx->reply.condition,
                                      ngx_strlen(ctx->reply.condition));
 
+    } else if (ctx->auth != NULL && ctx->auth->refusal != NULL) {
+
+        for ( /* void */ ; n < ctx->auth->refusal->n_extra; n++) {
+            extra[n] = ctx->auth->refusal->extra[n];
+        }
+
     } else if (error == S3C_ERR_INVALID_RANGE && ctx->view.rec != NULL) {
         extra[n].name = "RangeRequested";
         extra[n++].value = r->headers_in.range
@@ -453,7 +474,8 @@ ngx_http_s3_cache_send_error(ngx_http_s3_cache_ctx_t *ctx,
         resource.len = 2048;
     }
 
-    size = 2048 + 6 * (resource.len + (n ? extra[0].value.len : 0));
+    size = 2048 + 6 * (resource.len + (n ? extra[0].value.len : 0)
+                       + (n > 1 ? extra[1].value.len : 0));
 
     b = ngx_create_temp_buf(r->pool, size);
     if (b == NULL) {
@@ -533,6 +555,12 @@ ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx)
 
     s3c_stats_add(stats, S3C_STAT_REQ_HIT + ctx->result, 1);
 
+    if (ctx->page && (ctx->result == NGX_HTTP_S3_CACHE_HIT
+                      || ctx->result == NGX_HTTP_S3_CACHE_SHARED))
+    {
+        s3c_stats_add(stats, S3C_STAT_LIST_HIT, 1);
+    }
+
     switch (ctx->result) {
 
     case NGX_HTTP_S3_CACHE_HIT:
@@ -554,10 +582,5 @@ ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx)
         break;
     }
 
-    if (ctx->begun_us != 0) {
-        s3c_stats_observe(stats,
-                          ctx->led ? S3C_HIST_FIRST_BYTE_MISS
-                                   : S3C_HIST_FIRST_BYTE_HIT,
-                          ngx_http_s3_cache_usec() - ctx->begun_us);
-    }
+    ngx_http_s3_cache_count_tier(ctx);
 }

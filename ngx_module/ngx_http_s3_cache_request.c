@@ -6,22 +6,24 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_fence.h"
+#include "ngx_http_s3_cache_history.h"
+#include "ngx_http_s3_cache_list.h"
+#include "ngx_http_s3_cache_write.h"
 
 
 /* of the hits, so many are timed; of what waits, all is */
-#define SAMPLE  16
+#define SAMPLE  NGX_HTTP_S3_CACHE_HISTORY_SAMPLE
 
 
-static void ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_uri(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_int_t ngx_http_s3_cache_refuse(ngx_http_request_t *r,
-    ngx_http_s3_cache_ctx_t *ctx, s3c_s3_error_t err, const char *message);
 static s3c_status_t ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_target_t *target, s3c_s3_error_t *err,
     const char **message);
-static ngx_int_t ngx_http_s3_cache_read_conditions(
-    ngx_http_s3_cache_ctx_t *ctx);
+static s3c_status_t ngx_http_s3_cache_ident(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_s3_cache_target_t *target);
 static void ngx_http_s3_cache_cleanup(void *data);
 
 
@@ -42,24 +44,54 @@ static ngx_uint_t                   ngx_http_s3_cache_sample;
 ngx_int_t
 ngx_http_s3_cache_handler(ngx_http_request_t *r)
 {
-    const char                    *message;
-    ngx_int_t                      rc;
-    s3c_s3_error_t                 err;
-    ngx_pool_cleanup_t            *cln;
-    ngx_http_s3_cache_ctx_t       *ctx;
-    ngx_http_s3_cache_target_t    *target;
-    ngx_http_s3_cache_loc_conf_t  *lcf;
+    ngx_int_t                 rc;
+    ngx_http_s3_cache_ctx_t  *ctx;
 
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_s3_cache_ctx_t));
+    ctx = ngx_http_s3_cache_enter(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ctx->err != S3C_ERR_NONE) {
+        return ngx_http_s3_cache_refuse(ctx, ctx->err, ctx->message);
+    }
+
+    rc = ngx_http_s3_cache_authorize(ctx);
+
+    return (rc == NGX_DECLINED) ? ngx_http_s3_cache_go(ctx) : rc;
+}
+
+
+/*
+ * What is known of a request before it may do anything. A variable may be the
+ * first to ask for it, in an earlier phase; what was made for another location
+ * or before a rewrite is not used.
+ */
+
+ngx_http_s3_cache_ctx_t *
+ngx_http_s3_cache_enter(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_s3_cache_ctx_t       *ctx;
+    ngx_http_s3_cache_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+
+    if (ctx != NULL && ctx->conf == lcf && r->valid_unparsed_uri
+        && ctx->uri.data == r->unparsed_uri.data)
+    {
+        return ctx;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_s3_cache_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
     cln->handler = ngx_http_s3_cache_cleanup;
@@ -71,37 +103,62 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
     ctx->conf = lcf;
     ctx->zone = lcf->zone;
     ctx->result = NGX_HTTP_S3_CACHE_MISS;
+    ctx->identity = lcf->identity;
+    ctx->host = r->headers_in.server;
 
     ngx_http_set_ctx(r, ctx, ngx_http_s3_cache_module);
 
     ngx_http_s3_cache_name(ctx);
 
     if (ngx_http_s3_cache_uri(ctx) != NGX_OK) {
+        return NULL;
+    }
+
+    return ngx_http_s3_cache_reparse(ctx) == NGX_ERROR ? NULL : ctx;
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_reparse(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ctx->target = NULL;
+    ngx_http_s3_cache_scratch_owner = ctx;
+
+    if (ngx_http_s3_cache_parse(ctx, &ngx_http_s3_cache_scratch, &ctx->err,
+                                &ctx->message)
+        != S3C_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx->err = S3C_ERR_NONE;
+    ctx->head = ngx_http_s3_cache_scratch.op.head;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_s3_cache_go(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_s3_cache_target_t  *target;
+
+    target = ngx_http_s3_cache_target(ctx);
+    if (target == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    target = &ngx_http_s3_cache_scratch;
-    ngx_http_s3_cache_scratch_owner = ctx;
-    message = NULL;
-
-    if (ngx_http_s3_cache_parse(ctx, target, &err, &message) != S3C_OK) {
-        return ngx_http_s3_cache_refuse(r, ctx, err, message);
-    }
-
-    ctx->head = target->op.head;
-
     if (target->op.kind == S3C_OP_WRITE) {
-        return ngx_http_s3_cache_refuse(r, ctx, S3C_ERR_NOT_IMPLEMENTED,
-                                "This gateway serves reads only; send "
-                                "writes to the origin.");
+        return ngx_http_s3_cache_write(ctx);
     }
 
     if (target->op.kind == S3C_OP_UNKNOWN_METHOD) {
-        return ngx_http_s3_cache_refuse(r, ctx, S3C_ERR_METHOD_NOT_ALLOWED,
+        return ngx_http_s3_cache_refuse(ctx, S3C_ERR_METHOD_NOT_ALLOWED,
                                         NULL);
     }
 
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_discard_request_body(ctx->request);
 
     if (rc != NGX_OK) {
         return rc;
@@ -111,7 +168,9 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
         return ngx_http_s3_cache_pass(ctx, "options");
     }
 
-    if (target->op.kind != S3C_OP_GET_OBJECT) {
+    ctx->page = ngx_http_s3_cache_list_wants(ctx, target);
+
+    if (target->op.kind != S3C_OP_GET_OBJECT && !ctx->page) {
         return ngx_http_s3_cache_pass(ctx, s3c_s3_pass_name(target->op.pass));
     }
 
@@ -123,22 +182,33 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
         return ngx_http_s3_cache_pass(ctx, "no_slot");
     }
 
+    ctx->ask.checksum_mode = target->op.checksum_mode;
+
     if (ngx_http_s3_cache_read_conditions(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (s3c_ident_make(&target->ident, lcf->identity, target->addr.bucket,
-                       target->addr.key, target->op.version_id)
-        != S3C_OK)
-    {
+    if (ctx->page) {
+        /* S3 knows neither ranges nor conditions of a list */
+        ngx_memzero(&ctx->ask, sizeof(s3c_ask_t));
+
+    } else {
+        ctx->identity = ngx_http_s3_cache_fence_identity(ctx,
+                                                     target->addr.bucket,
+                                                     target->addr.key,
+                                                     target->op.version_id);
+    }
+
+    if (ngx_http_s3_cache_ident(ctx, target) != S3C_OK) {
         return ngx_http_s3_cache_pass(ctx, "too_long");
     }
 
+    ctx->object = s3c_key_object(ctx->zone->secret, &target->ident);
+
     if ((ngx_http_s3_cache_sample++ & (SAMPLE - 1)) == 0) {
         ctx->begun_us = ngx_http_s3_cache_usec();
+        ngx_http_s3_cache_history_read(ctx, target);
     }
-
-    ctx->object = s3c_key_object(ctx->zone->secret, &target->ident);
 
     return ngx_http_s3_cache_lookup(ctx);
 }
@@ -146,7 +216,7 @@ ngx_http_s3_cache_handler(ngx_http_request_t *r)
 
 /* The request's id: splitmix64 from a start that is the worker's own. */
 
-static void
+void
 ngx_http_s3_cache_name(ngx_http_s3_cache_ctx_t *ctx)
 {
     uint64_t         id;
@@ -219,11 +289,14 @@ ngx_http_s3_cache_uri(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
-static ngx_int_t
-ngx_http_s3_cache_refuse(ngx_http_request_t *r, ngx_http_s3_cache_ctx_t *ctx,
-    s3c_s3_error_t err, const char *message)
+ngx_int_t
+ngx_http_s3_cache_refuse(ngx_http_s3_cache_ctx_t *ctx, s3c_s3_error_t err,
+    const char *message)
 {
-    ngx_int_t  rc;
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     if (r->headers_in.expect != NULL && !r->expect_tested) {
         /* never invite a body that nobody wants; nor guess whether it comes
@@ -249,30 +322,19 @@ ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
     ngx_http_s3_cache_target_t *target, s3c_s3_error_t *err,
     const char **message)
 {
-    u_char                        *p;
     ngx_uint_t                     n, ndomains;
     s3c_slice_t                    path, query, host, *domains;
     s3c_status_t                   st;
-    ngx_table_elt_t               *h;
+    s3c_http_header_t              headers[NGX_HTTP_S3_CACHE_HEADERS_MAX];
     ngx_http_request_t            *r;
-    s3c_s3_header_t                headers[NGX_HTTP_S3_CACHE_HEADERS_MAX];
-    ngx_http_s3_cache_walk_t       walk;
     ngx_http_s3_cache_loc_conf_t  *lcf;
 
     r = ctx->request;
     lcf = ctx->conf;
 
-    path = ngx_http_s3_cache_slice(&ctx->uri);
-    query = S3C_SLICE_NONE;
+    ngx_http_s3_cache_split(&ctx->uri, &path, &query);
 
-    p = memchr(path.data, '?', path.len);
-
-    if (p != NULL) {
-        query = s3c_slice(p + 1, path.data + path.len - (p + 1));
-        path.len = p - path.data;
-    }
-
-    host = ngx_http_s3_cache_slice(&r->headers_in.server);
+    host = ngx_http_s3_cache_slice(&ctx->host);
 
     domains = lcf->domains ? lcf->domains->elts : NULL;
     ndomains = lcf->domains ? lcf->domains->nelts : 0;
@@ -283,26 +345,56 @@ ngx_http_s3_cache_parse(ngx_http_s3_cache_ctx_t *ctx,
         return st;
     }
 
-    n = 0;
-    ngx_http_s3_cache_walk(&walk, &r->headers_in.headers);
+    n = ngx_http_s3_cache_headers(r, headers);
 
-    while ((h = ngx_http_s3_cache_next(&walk)) != NULL) {
-
-        if (n == NGX_HTTP_S3_CACHE_HEADERS_MAX) {
-            *err = S3C_ERR_INVALID_REQUEST;
-            *message = "Too many request headers.";
-            return S3C_INVALID;
-        }
-
-        headers[n].name = ngx_http_s3_cache_slice(&h->key);
-        headers[n].value = ngx_http_s3_cache_slice(&h->value);
-        n++;
+    if (n > NGX_HTTP_S3_CACHE_HEADERS_MAX) {
+        *err = S3C_ERR_INVALID_REQUEST;
+        *message = "Too many request headers.";
+        return S3C_INVALID;
     }
 
     return s3c_s3_operation_parse(&target->op,
                                   ngx_http_s3_cache_slice(&r->method_name),
                                   query, &target->addr, headers, n, err,
                                   message);
+}
+
+
+ngx_uint_t
+ngx_http_s3_cache_headers(ngx_http_request_t *r,
+    s3c_http_header_t headers[NGX_HTTP_S3_CACHE_HEADERS_MAX])
+{
+    ngx_uint_t                 n;
+    ngx_table_elt_t           *h;
+    ngx_http_s3_cache_walk_t   walk;
+
+    ngx_http_s3_cache_walk(&walk, &r->headers_in.headers);
+
+    for (n = 0; (h = ngx_http_s3_cache_next(&walk)) != NULL; n++) {
+
+        if (n == NGX_HTTP_S3_CACHE_HEADERS_MAX) {
+            return n + 1;
+        }
+
+        headers[n].name = ngx_http_s3_cache_slice(&h->key);
+        headers[n].value = ngx_http_s3_cache_slice(&h->value);
+    }
+
+    return n;
+}
+
+
+void
+ngx_http_s3_cache_split(ngx_str_t *uri, s3c_slice_t *path,
+    s3c_slice_t *query)
+{
+    u_char  *p;
+
+    p = ngx_strlchr(uri->data, uri->data + uri->len, '?');
+
+    *path = s3c_slice(uri->data, p ? (size_t) (p - uri->data) : uri->len);
+    *query = p ? s3c_slice(p + 1, uri->data + uri->len - (p + 1))
+               : S3C_SLICE_NONE;
 }
 
 
@@ -318,6 +410,18 @@ ngx_http_s3_cache_target(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     return ngx_http_s3_cache_keep(ctx) == NGX_OK ? ctx->target : NULL;
+}
+
+
+/* A page has the name of its query, under an identity that no object has. */
+
+static s3c_status_t
+ngx_http_s3_cache_ident(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_s3_cache_target_t *target)
+{
+    return s3c_ident_make(&target->ident, ctx->identity, target->addr.bucket,
+                          ctx->page ? target->op.page : target->addr.key,
+                          target->op.version_id);
 }
 
 
@@ -344,128 +448,12 @@ ngx_http_s3_cache_keep(ngx_http_s3_cache_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (s3c_ident_make(&target->ident, ctx->conf->identity,
-                       target->addr.bucket, target->addr.key,
-                       target->op.version_id)
-        != S3C_OK)
-    {
+    if (ngx_http_s3_cache_ident(ctx, target) != S3C_OK) {
         /* too long to be cached; what passes has no use for it */
         target->ident.len = 0;
     }
 
     ctx->target = target;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_join_header(ngx_http_request_t *r, s3c_slice_t *slot,
-    ngx_table_elt_t *h)
-{
-    u_char  *p;
-
-    if (slot->data == NULL) {
-        *slot = ngx_http_s3_cache_slice(&h->value);
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, slot->len + 2 + h->value.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, slot->data, slot->len);
-    ngx_memcpy(p + slot->len, ", ", 2);
-    ngx_memcpy(p + slot->len + 2, h->value.data, h->value.len);
-
-    *slot = s3c_slice(p, slot->len + 2 + h->value.len);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_s3_cache_read_conditions(ngx_http_s3_cache_ctx_t *ctx)
-{
-    size_t                     n;
-    s3c_slice_t               *slot, range;
-    ngx_table_elt_t           *h;
-    ngx_http_request_t        *r;
-    ngx_http_s3_cache_walk_t   walk;
-
-    r = ctx->request;
-    range = S3C_SLICE_NONE;
-
-    ctx->ask.checksum_mode = ngx_http_s3_cache_scratch.op.checksum_mode;
-
-    if (r != r->main) {
-        /* the client's conditions are about the page, not what it includes */
-        return NGX_OK;
-    }
-
-    ngx_http_s3_cache_walk(&walk, &r->headers_in.headers);
-
-    while ((h = ngx_http_s3_cache_next(&walk)) != NULL) {
-
-        slot = NULL;
-        n = h->key.len;
-
-#define name_is(lit)  (n == sizeof(lit) - 1                                   \
-                       && ngx_strncmp(h->lowcase_key, lit, n) == 0)
-
-        switch (n) {
-
-        case 5:
-            slot = name_is("range") ? &range : NULL;
-            break;
-
-        case 6:
-            if (name_is("pragma")
-                && ngx_strcasestrn(h->value.data, "no-cache", 8 - 1))
-            {
-                ctx->no_cache = 1;
-            }
-            break;
-
-        case 8:
-            slot = name_is("if-match") ? &ctx->ask.cond.if_match
-                   : name_is("if-range") ? &ctx->ask.cond.if_range : NULL;
-            break;
-
-        case 13:
-            slot = name_is("if-none-match") ? &ctx->ask.cond.if_none_match
-                                            : NULL;
-
-            if (name_is("cache-control")
-                && (ngx_strcasestrn(h->value.data, "no-cache", 8 - 1)
-                    || ngx_strcasestrn(h->value.data, "max-age=0", 9 - 1)))
-            {
-                ctx->no_cache = 1;
-            }
-            break;
-
-        case 17:
-            slot = name_is("if-modified-since")
-                   ? &ctx->ask.cond.if_modified_since : NULL;
-            break;
-
-        case 19:
-            slot = name_is("if-unmodified-since")
-                   ? &ctx->ask.cond.if_unmodified_since : NULL;
-            break;
-        }
-
-#undef name_is
-
-        if (slot != NULL
-            && ngx_http_s3_cache_join_header(r, slot, h) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    ctx->ask.range = s3c_http_range_parse(range);
 
     return NGX_OK;
 }
@@ -492,6 +480,11 @@ ngx_http_s3_cache_hold(ngx_http_s3_cache_ctx_t *ctx)
         /* a client that goes away ends its request, never a fill */
         r->read_event_handler = ngx_http_test_reading;
         r->write_event_handler = ngx_http_request_empty_handler;
+
+        if (r->connection->read->ready) {
+            /* it went before this: no other event comes */
+            ngx_post_event(r->connection->read, &ngx_posted_events);
+        }
     }
 
     return NGX_DONE;
@@ -566,6 +559,8 @@ ngx_http_s3_cache_cleanup(void *data)
     }
 
     ngx_http_s3_cache_pass_abort(ctx);
+    ngx_http_s3_cache_write_cleanup(ctx);
+    ngx_http_s3_cache_auth_cleanup(ctx);
     ngx_http_s3_cache_release(ctx);
 
     if (ngx_http_s3_cache_scratch_owner == ctx) {

@@ -279,6 +279,14 @@ ngx_http_s3_cache_ring_exit(ngx_cycle_t *cycle)
         if (ssd != NULL) {
             zones[i]->ssd = NULL;
             s3c_ssd_leave(ssd);
+
+            /* the master has let go of it already, at a reload */
+
+            if (s3c_fence_config(zones[i]->shared->fence)
+                == S3C_FENCE_RETIRED)
+            {
+                ngx_http_s3_cache_store_settle(zones[i]->shared, cycle->log);
+            }
         }
     }
 

@@ -79,6 +79,10 @@ ngx_http_s3_cache_roster_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    if (s3c_vouch_format(&peers->shared->vouch) != S3C_OK) {
+        return NGX_ERROR;
+    }
+
     peers->shared->born = ngx_current_msec;
     ngx_http_s3_cache_roster_name(peers->shared);
 

@@ -10,12 +10,17 @@
 
 
 #include "ngx_http_s3_cache_peers.h"
+#include "cluster/holder.h"
 #include "cluster/member.h"
+#include "cluster/vouch.h"
 #include "stats/stats_node.h"
 
 
 #define NGX_HTTP_S3_CACHE_ROSTER_BYTES  (S3C_RING_MEMBERS_MAX                 \
                                          * S3C_MEMBER_LINE_MAX)
+
+
+#define NGX_HTTP_S3_CACHE_TOLD          4096   /* power of two */
 
 
 typedef struct {
@@ -49,6 +54,16 @@ typedef struct ngx_http_s3_cache_roster_sh_s {
     s3c_hot_budget_sh_t         budget;
     s3c_hot_due_sh_t            due;
     s3c_stats_nodes_sh_t        nodes;         /* what is counted of them */
+    ngx_atomic_t                leased_until;  /* ngx_current_msec: others see
+                                                  this node in Redis till then;
+                                                  0: they never did */
+    s3c_vouch_sh_t              vouch;
+    s3c_holder_sh_t             holders;       /* by names of fences */
+
+    /* when this node last learnt of a write, by name of its fence, and of a
+       whole bucket: by ngx_http_s3_cache_now(), and not early */
+    _Atomic uint64_t            told[NGX_HTTP_S3_CACHE_TOLD];
+    _Atomic uint64_t            told_many;
 } ngx_http_s3_cache_roster_sh_t;
 
 

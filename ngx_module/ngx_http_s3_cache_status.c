@@ -5,7 +5,9 @@
  */
 
 #include "ngx_http_s3_cache_status.h"
+#include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_explain.h"
+#include "ngx_http_s3_cache_history.h"
 
 
 #define NGX_HTTP_S3_CACHE_STATUS_ZONES      16
@@ -57,6 +59,8 @@ static const ngx_http_s3_cache_status_format_t
 char *
 ngx_http_s3_cache_status_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_s3_cache_loc_conf_t *lcf = conf;
+
     ngx_str_t                 *value;
     ngx_http_handler_pt        handler;
     ngx_http_core_loc_conf_t  *clcf;
@@ -87,6 +91,7 @@ ngx_http_s3_cache_status_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->handler = handler;
+    lcf->guarded = 1;
 
     return NGX_CONF_OK;
 }
@@ -341,6 +346,11 @@ ngx_http_s3_cache_status_reply(ngx_http_request_t *r,
     ngx_str_t   path;
     ngx_buf_t  *b;
 
+    rc = ngx_http_s3_cache_guard(r, S3C_ACTION_LIST);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
     }
@@ -354,6 +364,11 @@ ngx_http_s3_cache_status_reply(ngx_http_request_t *r,
         == NGX_OK)
     {
         return ngx_http_s3_cache_explain(r, &path);
+    }
+
+    rc = ngx_http_s3_cache_history_reply(r);
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     format = ngx_http_s3_cache_status_choose(r, format);

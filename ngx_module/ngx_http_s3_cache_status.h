@@ -25,7 +25,8 @@ char *ngx_http_s3_cache_status_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /* The content handler; answers JSON unless the request says otherwise. With
- * the argument "explain": where an object is, explain.c. */
+ * the argument "explain": where an object is, explain.c; with "history": what
+ * was, history_reply.c. */
 ngx_int_t ngx_http_s3_cache_status_handler(ngx_http_request_t *r);
 
 /* Sends what has been written, as JSON. */

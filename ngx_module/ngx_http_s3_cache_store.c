@@ -27,8 +27,7 @@ static ngx_int_t ngx_http_s3_cache_store_prepare(
     s3c_status_t *st, ngx_log_t *log);
 static ngx_int_t ngx_http_s3_cache_store_allocate(
     ngx_http_s3_cache_store_t *store, int fd, ngx_log_t *log);
-static ngx_int_t ngx_http_s3_cache_store_wipe(
-    ngx_http_s3_cache_store_t *store, int fd, ngx_log_t *log);
+static ngx_int_t ngx_http_s3_cache_store_wipe(int fd);
 static uint32_t ngx_http_s3_cache_store_align(int fd);
 static ngx_int_t ngx_http_s3_cache_store_format(
     ngx_http_s3_cache_zone_t *zone, ngx_http_s3_cache_shared_t *sh,
@@ -124,8 +123,41 @@ ngx_http_s3_cache_store_open(ngx_http_s3_cache_zone_t *zone,
 
 
 void
+ngx_http_s3_cache_store_settle(ngx_http_s3_cache_shared_t *sh, ngx_log_t *log)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; sh->ssd_region.addr != NULL && i < sh->nstores; i++) {
+
+        if (sh->fds[i] == -1
+            || !s3c_ssd_owes(sh->ssd_region.addr, sh->ssd_region.bytes,
+                             (uint32_t) i, ngx_http_s3_cache_now()))
+        {
+            continue;
+        }
+
+        if (ngx_http_s3_cache_store_wipe(sh->fds[i]) != NGX_OK) {
+            ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                          "s3_cache_store %ui holds what was dropped, and "
+                          "cannot be written to: delete it", i);
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "s3_cache_store %ui holds what was dropped: it begins "
+                      "empty next time", i);
+    }
+}
+
+
+void
 ngx_http_s3_cache_store_close(ngx_http_s3_cache_shared_t *sh)
 {
+    if (ngx_process == NGX_PROCESS_MASTER || ngx_process == NGX_PROCESS_SINGLE)
+    {
+        ngx_http_s3_cache_store_settle(sh, ngx_cycle->log);
+    }
+
     while (sh->nstores > 0) {
         if (sh->fds[--sh->nstores] != -1) {
             (void) close(sh->fds[sh->nstores]);
@@ -306,7 +338,10 @@ ngx_http_s3_cache_store_prepare(ngx_http_s3_cache_store_t *store, int fd,
                       "s3_cache_store \"%V\" held something else: it is "
                       "overwritten, as \"take\" says", &store->path);
 
-        if (ngx_http_s3_cache_store_wipe(store, fd, log) != NGX_OK) {
+        if (ngx_http_s3_cache_store_wipe(fd) != NGX_OK) {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "writing to s3_cache_store \"%V\" failed",
+                          &store->path);
             return NGX_ERROR;
         }
     }
@@ -363,13 +398,13 @@ ngx_http_s3_cache_store_allocate(ngx_http_s3_cache_store_t *store, int fd,
 
 
 static ngx_int_t
-ngx_http_s3_cache_store_wipe(ngx_http_s3_cache_store_t *store, int fd,
-    ngx_log_t *log)
+ngx_http_s3_cache_store_wipe(int fd)
 {
     void     *zeros;
     ssize_t   n;
 
     if (posix_memalign(&zeros, ALIGN_MAX, S3C_SSD_SUPER_BYTES) != 0) {
+        ngx_set_errno(NGX_ENOMEM);
         return NGX_ERROR;
     }
 
@@ -381,14 +416,11 @@ ngx_http_s3_cache_store_wipe(ngx_http_s3_cache_store_t *store, int fd,
 
     ngx_free(zeros);
 
-    if (n != S3C_SSD_SUPER_BYTES) {
-        ngx_log_error(NGX_LOG_EMERG, log, n == -1 ? ngx_errno : 0,
-                      "writing to s3_cache_store \"%V\" failed",
-                      &store->path);
-        return NGX_ERROR;
+    if (n >= 0 && n != S3C_SSD_SUPER_BYTES) {
+        ngx_set_errno(EIO);
     }
 
-    return NGX_OK;
+    return n == S3C_SSD_SUPER_BYTES && fdatasync(fd) == 0 ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -67,6 +67,9 @@ char *ngx_http_s3_cache_store_check(ngx_conf_t *cf,
 ngx_int_t ngx_http_s3_cache_store_open(ngx_http_s3_cache_zone_t *zone,
     ngx_http_s3_cache_shared_t *sh, uint8_t secret[S3C_HASH_SECRET_BYTES],
     ngx_log_t *log);
+/* What lost drops that nobody has mended yet is not there after a restart. */
+void ngx_http_s3_cache_store_settle(ngx_http_s3_cache_shared_t *sh,
+    ngx_log_t *log);
 /* The last of them lets go of the files' locks. */
 void ngx_http_s3_cache_store_close(ngx_http_s3_cache_shared_t *sh);
 /* Are these the very stores of the other one? */

@@ -3,7 +3,7 @@
  * Variables for log formats and maps.
  */
 
-#include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_peer.h"
 
 
@@ -13,7 +13,12 @@ typedef enum {
     VAR_BUCKET,
     VAR_KEY,
     VAR_BYPASS,
-    VAR_OWNER
+    VAR_OWNER,
+    VAR_AUTH,
+    VAR_IDENTITY,
+    VAR_ACCESS_KEY,
+    VAR_ACTION,
+    VAR_URI
 } ngx_http_s3_cache_var_e;
 
 
@@ -41,6 +46,21 @@ static ngx_http_variable_t  ngx_http_s3_cache_vars[] = {
 
     { ngx_string("s3_cache_owner"), NULL, ngx_http_s3_cache_variable,
       VAR_OWNER, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_auth"), NULL, ngx_http_s3_cache_variable,
+      VAR_AUTH, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_identity"), NULL, ngx_http_s3_cache_variable,
+      VAR_IDENTITY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_access_key"), NULL, ngx_http_s3_cache_variable,
+      VAR_ACCESS_KEY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_action"), NULL, ngx_http_s3_cache_variable,
+      VAR_ACTION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("s3_cache_uri"), NULL, ngx_http_s3_cache_variable,
+      VAR_URI, 0, 0 },
 
       ngx_http_null_variable
 };
@@ -125,7 +145,74 @@ ngx_http_s3_cache_owner_name(ngx_http_s3_cache_ctx_t *ctx,
     }
 
     return ngx_http_s3_cache_slice(ngx_http_s3_cache_peer_owner(peers,
-                        ngx_http_s3_cache_view_point(peers, &ident, 0)));
+                        ngx_http_s3_cache_view_point(peers,
+                                                     ctx->conf->identity,
+                                                     &ident, 0)));
+}
+
+
+/* Of who asks nothing is said that is not proved. */
+
+static s3c_slice_t
+ngx_http_s3_cache_who(ngx_http_s3_cache_auth_t *auth, uintptr_t data)
+{
+    if (auth == NULL || !auth->identified) {
+        return S3C_SLICE_NONE;
+    }
+
+    switch (data) {
+
+    case VAR_IDENTITY:
+        return auth->identity ? auth->identity->name : S3C_SLICE_NONE;
+
+    case VAR_ACCESS_KEY:
+        return ngx_http_s3_cache_slice(&auth->access_key);
+
+    default: /* VAR_ACTION */
+        return auth->action < S3C_ACTIONS ? s3c_action_name(auth->action)
+                                          : S3C_SLICE_NONE;
+    }
+}
+
+
+/*
+ * Who limits requests asks before they are handled: then it is found out who
+ * signed. The context of a link's request is another.
+ */
+
+static ngx_http_s3_cache_ctx_t *
+ngx_http_s3_cache_variable_ctx(ngx_http_request_t *r, uintptr_t data)
+{
+    ngx_http_s3_cache_ctx_t       *ctx;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_s3_cache_loc_conf_t  *lcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
+
+    if (lcf->endpoint) {
+        return NULL;
+    }
+
+    if (data == VAR_STATUS || data == VAR_TIER || data == VAR_BYPASS) {
+        return ctx;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /* nor is there any of a request that nginx could not read */
+
+    if (clcf->handler == ngx_http_s3_cache_handler && r->unparsed_uri.len > 0
+        && (ctx == NULL || ctx->conf != lcf))
+    {
+        ctx = ngx_http_s3_cache_enter(r);
+    }
+
+    if (ctx != NULL && data >= VAR_AUTH) {
+        ngx_http_s3_cache_identify(ctx);
+    }
+
+    return ctx;
 }
 
 
@@ -137,14 +224,10 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
     ngx_str_t                     *name;
     ngx_http_s3_cache_ctx_t       *ctx;
     ngx_http_s3_cache_target_t    *target;
-    ngx_http_s3_cache_loc_conf_t  *lcf;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_s3_cache_module);
+    ctx = ngx_http_s3_cache_variable_ctx(r, data);
 
-    /* the context of a link's request is another */
-
-    if (ctx == NULL || lcf->endpoint) {
+    if (ctx == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -152,7 +235,9 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
     s = S3C_SLICE_NONE;
     target = NULL;
 
-    if (data >= VAR_BUCKET && ctx->result != NGX_HTTP_S3_CACHE_REFUSED) {
+    if ((data == VAR_BUCKET || data == VAR_KEY || data == VAR_OWNER)
+        && ctx->err == S3C_ERR_NONE)
+    {
         target = ngx_http_s3_cache_target(ctx);
     }
 
@@ -183,6 +268,20 @@ ngx_http_s3_cache_variable(ngx_http_request_t *r,
 
     case VAR_OWNER:
         s = ngx_http_s3_cache_owner_name(ctx, target);
+        break;
+
+    case VAR_AUTH:
+        s = ngx_http_s3_cache_auth_decision(ctx);
+        break;
+
+    case VAR_URI:
+        if (ngx_http_s3_cache_auth_uri(r, &s) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        break;
+
+    default:
+        s = ngx_http_s3_cache_who(ctx->auth, data);
         break;
     }
 

@@ -5,9 +5,14 @@
  * who wait for a fill.
  */
 
+#include "ngx_http_s3_cache_auth.h"
+#include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_history.h"
 #include "ngx_http_s3_cache_mirror.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_vouch.h"
 #include "ngx_http_s3_cache_redis.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -65,7 +70,13 @@ ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle)
     if (ngx_http_s3_cache_redis_init_worker(cycle, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
+    if (ngx_http_s3_cache_vouch_init_worker(cycle, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_s3_cache_counts_init_worker(mcf);
+    ngx_http_s3_cache_keyring_init_worker(cycle, mcf);
+    ngx_http_s3_cache_origin_keys_init_worker(cycle);
 
     return ngx_http_s3_cache_origin_init_worker(cycle);
 }
@@ -191,6 +202,7 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
     ngx_http_s3_cache_flash_exit();
     ngx_http_s3_cache_view_exit_worker(mcf);
     ngx_http_s3_cache_serve_exit();
+    ngx_http_s3_cache_origin_keys_exit_worker(cycle);
     ngx_http_s3_cache_origin_exit_worker(cycle);
 
     zones = mcf->zones.elts;
@@ -306,6 +318,9 @@ ngx_http_s3_cache_worker_sweep(ngx_event_t *ev)
                       "s3_cache_zone \"%V\": dead workers cleared: %uD",
                       &zone->name, n);
     }
+
+    ngx_http_s3_cache_fence_sweep(zone, ev->log);
+    ngx_http_s3_cache_history_beat(zone);
 
     ngx_add_timer(ev, SWEEP_MSEC);
 }

@@ -10,6 +10,9 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_fence.h"
+#include "ngx_http_s3_cache_history.h"
+#include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
 
@@ -140,6 +143,8 @@ ngx_http_s3_cache_zone_destroy(ngx_http_s3_cache_shared_t *sh)
     }
 
     ngx_http_s3_cache_store_close(sh);
+    ngx_http_s3_cache_fence_destroy(sh);
+    ngx_http_s3_cache_history_destroy(sh);
 
     if (sh->region.addr != NULL) {
         s3c_region_unmap(&sh->region);
@@ -156,11 +161,14 @@ ngx_http_s3_cache_zone_create(ngx_http_s3_cache_zone_t *zone, ngx_log_t *log)
     uint32_t                     i;
     ngx_http_s3_cache_shared_t  *sh;
 
+    static uint64_t  number;
+
     sh = ngx_calloc(sizeof(ngx_http_s3_cache_shared_t), log);
     if (sh == NULL) {
         return NULL;
     }
 
+    sh->number = ++number;
     sh->n_slots = ngx_http_s3_cache_zone_slots();
 
     /* made before any fork, so that all workers of all later cycles have
@@ -195,7 +203,9 @@ ngx_http_s3_cache_zone_create(ngx_http_s3_cache_zone_t *zone, ngx_log_t *log)
 
     /* both tiers know an object by one key, so what is on flash decides */
 
-    if (ngx_http_s3_cache_store_open(zone, sh, secret, log) != NGX_OK
+    if (ngx_http_s3_cache_fence_create(sh, log) != NGX_OK
+        || ngx_http_s3_cache_history_create(sh, log) != NGX_OK
+        || ngx_http_s3_cache_store_open(zone, sh, secret, log) != NGX_OK
         || ngx_http_s3_cache_zone_format(zone, sh, secret, log) != NGX_OK)
     {
         goto failed;
@@ -298,6 +308,7 @@ ngx_http_s3_cache_zones_view(ngx_http_request_t *r, s3c_stats_zone_t *zones,
 
         ngx_http_s3_cache_ring_view(r->pool, zone, &zones[i]);
         ngx_http_s3_cache_peer_status(r->pool, zone, &zones[i]);
+        ngx_http_s3_cache_origin_keys_view(r, zone, &zones[i]);
     }
 
     return i;

@@ -10,21 +10,18 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "base/writer.h"
+#include "http/http_head.h"
 
 #define S3C_SIGV4_DATE_BYTES     16     /* 20130524T000000Z */
-#define S3C_SIGV4_HEADERS_MAX    64
+#define S3C_SIGV4_HEADERS_MAX    128
 #define S3C_SHA256_BYTES         32
-
-typedef struct {
-    s3c_slice_t  name;       /* any case */
-    s3c_slice_t  value;
-} s3c_sigv4_header_t;
 
 typedef struct {
     s3c_slice_t               method;
     s3c_slice_t               path;      /* decoded bytes, begins with '/' */
+    bool                      path_is_coded;  /* path goes in as it is */
     s3c_slice_t               query;     /* raw, without '?' */
-    const s3c_sigv4_header_t *headers;   /* all of them are signed; must hold
+    const s3c_http_header_t  *headers;   /* all of them are signed; must hold
                                             host, x-amz-date,
                                             x-amz-content-sha256 */
     unsigned                  n_headers;

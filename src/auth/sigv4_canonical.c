@@ -135,6 +135,13 @@ canonical_split_query(s3c_slice_t query, canonical_param_t *params,
 static void
 canonical_write_param_text(s3c_writer_t *out, s3c_slice_t text)
 {
+    if (text.len > 0 && memchr(text.data, '%', text.len) == NULL
+        && memchr(text.data, '+', text.len) == NULL)
+    {
+        s3c_uri_encode(out, text, false);
+        return;
+    }
+
     while (text.len > 0) {
         uint8_t  c = canonical_next_byte(&text);
 
@@ -189,7 +196,7 @@ canonical_name_cmp(s3c_slice_t a, s3c_slice_t b)
  * bytes that would let a header look like two lines. */
 static s3c_status_t
 canonical_sort_headers(const s3c_sigv4_request_t *req,
-    const s3c_sigv4_header_t **sorted)
+    const s3c_http_header_t **sorted)
 {
     unsigned  i, n;
 
@@ -198,7 +205,7 @@ canonical_sort_headers(const s3c_sigv4_request_t *req,
     }
 
     for (n = 0; n < req->n_headers; n++) {
-        const s3c_sigv4_header_t  *h = &req->headers[n];
+        const s3c_http_header_t  *h = &req->headers[n];
 
         if (h->name.len == 0
             || memchr(h->name.data, '\n', h->name.len) != NULL
@@ -222,12 +229,10 @@ canonical_sort_headers(const s3c_sigv4_request_t *req,
 }
 
 
-static void
-canonical_write_name(s3c_writer_t *out, s3c_slice_t name)
+static bool
+canonical_is_blank(uint8_t c)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        s3c_write_byte(out, canonical_lower(name.data[i]));
-    }
+    return c == ' ' || c == '\t';
 }
 
 
@@ -235,24 +240,26 @@ canonical_write_name(s3c_writer_t *out, s3c_slice_t name)
 static void
 canonical_write_value(s3c_writer_t *out, s3c_slice_t value)
 {
-    bool  blank = false;
+    size_t  n;
 
     value = s3c_slice_trim(value);
 
-    for (size_t i = 0; i < value.len; i++) {
-        uint8_t  c = value.data[i];
-
-        if (c == ' ' || c == '\t') {
-            blank = true;
-            continue;
+    while (value.len > 0) {
+        for (n = 0; n < value.len && !canonical_is_blank(value.data[n]); n++) {
+            /* a word */
         }
 
-        if (blank) {
+        s3c_write_bytes(out, value.data, n);
+
+        if (n < value.len) {
             s3c_write_byte(out, ' ');
-            blank = false;
         }
 
-        s3c_write_byte(out, c);
+        while (n < value.len && canonical_is_blank(value.data[n])) {
+            n++;
+        }
+
+        value = s3c_slice(value.data + n, value.len - n);
     }
 }
 
@@ -260,7 +267,7 @@ canonical_write_value(s3c_writer_t *out, s3c_slice_t value)
 /* "name:value\n" of each, an empty line, then "name;name" */
 static void
 canonical_write_headers(s3c_writer_t *out,
-    const s3c_sigv4_header_t **sorted, unsigned n)
+    const s3c_http_header_t **sorted, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         if (i > 0
@@ -273,7 +280,7 @@ canonical_write_headers(s3c_writer_t *out,
                 s3c_write_byte(out, '\n');
             }
 
-            canonical_write_name(out, sorted[i]->name);
+            s3c_write_lower(out, sorted[i]->name);
             s3c_write_byte(out, ':');
         }
 
@@ -293,7 +300,7 @@ canonical_write_headers(s3c_writer_t *out,
             s3c_write_byte(out, ';');
         }
 
-        canonical_write_name(out, sorted[i]->name);
+        s3c_write_lower(out, sorted[i]->name);
     }
 }
 
@@ -302,7 +309,7 @@ s3c_status_t
 s3c_sigv4_canonical(const s3c_sigv4_request_t *req, s3c_writer_t *out)
 {
     s3c_status_t               st;
-    const s3c_sigv4_header_t  *sorted[S3C_SIGV4_HEADERS_MAX];
+    const s3c_http_header_t   *sorted[S3C_SIGV4_HEADERS_MAX];
 
     st = canonical_sort_headers(req, sorted);
 
@@ -312,7 +319,14 @@ s3c_sigv4_canonical(const s3c_sigv4_request_t *req, s3c_writer_t *out)
 
     s3c_write_slice(out, req->method);
     s3c_write_byte(out, '\n');
-    s3c_uri_encode(out, req->path, true);
+
+    if (req->path_is_coded) {
+        s3c_write_slice(out, req->path);
+
+    } else {
+        s3c_uri_encode(out, req->path, true);
+    }
+
     s3c_write_byte(out, '\n');
 
     st = canonical_write_query(out, req->query);

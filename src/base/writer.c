@@ -6,6 +6,26 @@
 
 
 void
+s3c_write_lower(s3c_writer_t *w, s3c_slice_t s)
+{
+    uint8_t  *to = w->pos;
+
+    if (w->overflow || s3c_writer_room(w) < s.len) {
+        w->overflow = true;
+        return;
+    }
+
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t  c = s.data[i];
+
+        *to++ = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+    }
+
+    w->pos = to;
+}
+
+
+void
 s3c_write_u64(s3c_writer_t *w, uint64_t v)
 {
     uint8_t  buf[20], *p;
@@ -26,13 +46,19 @@ s3c_write_hex(s3c_writer_t *w, const void *data, size_t len)
 {
     static const char   digits[] = "0123456789abcdef";
     const uint8_t      *p = data;
+    uint8_t            *to = w->pos;
+
+    if (w->overflow || s3c_writer_room(w) / 2 < len) {
+        w->overflow = true;
+        return;
+    }
 
     for (size_t i = 0; i < len; i++) {
-        uint8_t  two[2] = { (uint8_t) digits[p[i] >> 4],
-                            (uint8_t) digits[p[i] & 15] };
-
-        s3c_write_bytes(w, two, 2);
+        *to++ = (uint8_t) digits[p[i] >> 4];
+        *to++ = (uint8_t) digits[p[i] & 15];
     }
+
+    w->pos = to;
 }
 
 

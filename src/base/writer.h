@@ -79,6 +79,8 @@ s3c_writer_slice(const s3c_writer_t *w)
     return s3c_slice(w->start, (size_t) (w->pos - w->start));
 }
 
+/* With A-Z as a-z. */
+void s3c_write_lower(s3c_writer_t *w, s3c_slice_t s);
 /* Decimal, no sign, no leading zeros. */
 void s3c_write_u64(s3c_writer_t *w, uint64_t v);
 /* Lower-case hex, two digits a byte. */

@@ -56,6 +56,8 @@
 #define S3C_WIRE_HEAD_MAX        (72u << 10)   /* of an object's head, whole */
 #define S3C_WIRE_BUCKET_MAX      255u          /* at least 1 */
 #define S3C_WIRE_KEY_MAX         1024u         /* at least 1 */
+#define S3C_WIRE_HOLD_MAX        3600000u      /* of a fence, ms */
+#define S3C_WIRE_HAVE_MAX        86400000u     /* of what was written, ms */
 #define S3C_WIRE_VERSION_ID_MAX  1024u
 #define S3C_WIRE_ETAG_MAX        1024u
 
@@ -248,6 +250,12 @@ typedef enum {
     S3C_WIRE_OBJECT = 1,   /* head and body, or of a large one a block */
     S3C_WIRE_HEAD,         /* head alone */
     S3C_WIRE_BLOCK,        /* a block of an object the client knows */
+    S3C_WIRE_FENCE,        /* the client is about to write this object, or with
+                              an empty key this bucket: hold it back */
+    S3C_WIRE_LIFT,         /* that is over */
+    S3C_WIRE_VOUCH,        /* what could the server not tell the client of? */
+    S3C_WIRE_HAVE,         /* the client has what was written of this object */
+    S3C_WIRE_SUMMARY,      /* how is the server? its META's head says it */
     S3C_WIRE_WHATS
 } s3c_wire_what_t;
 
@@ -258,15 +266,29 @@ typedef enum {
 #define S3C_WIRE_FIRST  4u /* the server is the first owner, by the client's
                               ring */
 #define S3C_WIRE_FULL   8u /* a record with all checksums */
+/* of FENCE, LIFT; not what is written, but what an operator purges */
+#define S3C_WIRE_PREFIX 16u /* all whose keys begin with this one */
+#define S3C_WIRE_ALL    32u /* all of the origin: names no bucket */
+#define S3C_WIRE_ZONE   64u /* only in the zone that the link is of */
+#define S3C_WIRE_WHOLE  128u /* the object with its versions and blocks */
+/* of FENCE, of one object for some time */
+#define S3C_WIRE_REFRESH  1u /* has the server, its owner, got it in memory,
+                                it reads it anew when LIFT comes */
 
 /* meta.flags: where the server had it; none: it had to be fetched */
 #define S3C_WIRE_RAM    1u
 #define S3C_WIRE_FLASH  2u
 
 typedef struct {
-    uint64_t     location;         /* hash of the settings both ends share */
-    uint64_t     block;            /* OBJECT: wanted if it is large; BLOCK */
-    uint64_t     generation;       /* BLOCK: this one to last_modified, etag */
+    uint64_t     location;         /* hash of the settings both ends share;
+                                      FENCE, LIFT, HAVE: the origin's */
+    uint64_t     block;            /* OBJECT: wanted if it is large; BLOCK;
+                                      FENCE: for so many ms, 0: drop it only;
+                                      LIFT: in so many ms; HAVE: for so many
+                                      ms, perhaps */
+    uint64_t     generation;       /* BLOCK: this one to last_modified, etag;
+                                      FENCE, LIFT, HAVE: the client's tag of
+                                      the write, not 0 */
     uint64_t     total;            /* bytes of the whole body */
     int64_t      last_modified;    /* seconds, -1 unknown */
     uint32_t     window;           /* body bytes that may come unasked */
@@ -281,8 +303,11 @@ typedef struct {
 /* One part of it: a head that does not fit in a frame comes in several, all of
  * which say the same but for the part. */
 typedef struct {
-    uint64_t     age_ms;           /* since it was last validated */
-    uint64_t     left_ms;          /* to be fresh; UINT64_MAX: for ever */
+    uint64_t     age_ms;           /* when the question came, since it was last
+                                      validated, 0: later; VOUCH: how many
+                                      times it could not, ever */
+    uint64_t     left_ms;          /* to be fresh; UINT64_MAX: for ever; VOUCH:
+                                      the life of the server that is meant */
     uint64_t     first;            /* offset in the object of .. */
     uint64_t     bytes;            /* .. the body bytes that will follow */
     uint32_t     head_bytes;       /* of all parts, 0: none */

@@ -7,6 +7,8 @@
 
 #define ASK_FLAGS  (S3C_WIRE_TRUTH | S3C_WIRE_KEPT | S3C_WIRE_FIRST           \
                     | S3C_WIRE_FULL)
+#define FENCE_FLAGS  (S3C_WIRE_PREFIX | S3C_WIRE_ALL | S3C_WIRE_ZONE          \
+                      | S3C_WIRE_WHOLE)
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "what lies on the wire is little-endian, and read as it is"
@@ -46,26 +48,90 @@ head_ok(const s3c_wire_frame_rec_t *rec)
 }
 
 
+/* An object, a bucket, a prefix in one, or all: not two of them. */
+static bool
+fence_ok(const s3c_wire_ask_t *ask)
+{
+    uint8_t  flags = ask->flags;
+
+    if (ask->what == S3C_WIRE_FENCE && ask->key.len >= 1 && ask->block != 0
+        && (flags & (S3C_WIRE_PREFIX | S3C_WIRE_WHOLE)) == 0)
+    {
+        flags &= ~S3C_WIRE_REFRESH;
+    }
+
+    if ((flags & ~FENCE_FLAGS) != 0
+        || ask->generation == 0 || ask->block > S3C_WIRE_HOLD_MAX
+        || (ask->version_id.len != 0
+            && (ask->key.len == 0 || (ask->flags & S3C_WIRE_PREFIX))))
+    {
+        return false;
+    }
+
+    switch (ask->flags & (S3C_WIRE_PREFIX | S3C_WIRE_ALL | S3C_WIRE_WHOLE)) {
+
+    case 0:
+        return ask->bucket.len >= 1;
+
+    case S3C_WIRE_PREFIX:
+    case S3C_WIRE_WHOLE:
+        return ask->bucket.len >= 1 && ask->key.len >= 1;
+
+    case S3C_WIRE_ALL:
+        return ask->bucket.len == 0 && ask->key.len == 0;
+
+    default:
+        return false;
+    }
+}
+
+
 static bool
 ask_ok(const s3c_wire_ask_t *ask)
 {
-    if (ask->what == 0 || ask->what >= S3C_WIRE_WHATS
-        || (ask->flags & ~ASK_FLAGS) != 0
-        || ask->etag.len > S3C_WIRE_ETAG_MAX
-        || ask->bucket.len < 1 || ask->bucket.len > S3C_WIRE_BUCKET_MAX
-        || ask->key.len < 1 || ask->key.len > S3C_WIRE_KEY_MAX
+    bool  of_version = ask->total != 0 || ask->last_modified != 0
+                       || ask->etag.len != 0;
+    bool  named = ask->bucket.len >= 1 && ask->key.len >= 1
+                  && (ask->flags & ~ASK_FLAGS) == 0;
+
+    if (ask->etag.len > S3C_WIRE_ETAG_MAX
+        || ask->bucket.len > S3C_WIRE_BUCKET_MAX
+        || ask->key.len > S3C_WIRE_KEY_MAX
         || ask->version_id.len > S3C_WIRE_VERSION_ID_MAX)
     {
         return false;
     }
 
-    if (ask->what == S3C_WIRE_HEAD && ask->block != 0) {
+    switch (ask->what) {
+
+    case S3C_WIRE_OBJECT:
+        return named && !of_version && ask->generation == 0;
+
+    case S3C_WIRE_HEAD:
+        return named && !of_version && ask->generation == 0
+               && ask->block == 0;
+
+    case S3C_WIRE_BLOCK:
+        return named;
+
+    case S3C_WIRE_FENCE:
+    case S3C_WIRE_LIFT:
+        return fence_ok(ask) && !of_version;
+
+    case S3C_WIRE_HAVE:
+        return named && !of_version && ask->generation != 0
+               && ask->flags == 0 && ask->block <= S3C_WIRE_HAVE_MAX
+               && ask->version_id.len == 0;
+
+    case S3C_WIRE_VOUCH:
+    case S3C_WIRE_SUMMARY:
+        return !of_version && ask->generation == 0 && ask->block == 0
+               && ask->flags == 0 && ask->bucket.len == 0 && ask->key.len == 0
+               && ask->version_id.len == 0;
+
+    default:
         return false;
     }
-
-    return ask->what == S3C_WIRE_BLOCK
-           || (ask->generation == 0 && ask->total == 0
-               && ask->last_modified == 0 && ask->etag.len == 0);
 }
 
 

@@ -66,13 +66,14 @@ s3c_http_text_is_valid(s3c_slice_t s)
 static inline int
 s3c_http_hex(uint8_t c)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
+    static const uint8_t  above[256] = {         /* by one, and 0: none */
+        ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6,
+        ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12,
+        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11,
+        ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    };
 
-    c |= 0x20;
-
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return above[c] - 1;
 }
 
 

@@ -20,12 +20,33 @@ static const error_row_t  error_table[S3C_ERR_N] = {
 
     [S3C_ERR_ACCESS_DENIED] = { 403, "AccessDenied", "Access Denied" },
 
+    [S3C_ERR_AUTH_HEADER_MALFORMED] = { 400, "AuthorizationHeaderMalformed",
+        "The authorization header that you provided is not valid." },
+
+    [S3C_ERR_AUTH_QUERY_PARAMETERS] = { 400,
+        "AuthorizationQueryParametersError",
+        "The authorization query parameters that you provided are not valid."
+    },
+
+    [S3C_ERR_BAD_DIGEST] = { 400, "BadDigest",
+        "The checksum you specified did not match what we received." },
+
     [S3C_ERR_BAD_GATEWAY] = { 502, "BadGateway",
         "The origin could not be reached or gave an answer that cannot be "
         "used." },
 
+    [S3C_ERR_EXPIRED_TOKEN] = { 400, "ExpiredToken",
+        "The provided token has expired." },
+
+    [S3C_ERR_INCOMPLETE_BODY] = { 400, "IncompleteBody",
+        "You did not provide the number of bytes specified by the "
+        "Content-Length HTTP header" },
+
     [S3C_ERR_INTERNAL_ERROR] = { 500, "InternalError",
         "We encountered an internal error. Please try again." },
+
+    [S3C_ERR_INVALID_ACCESS_KEY_ID] = { 403, "InvalidAccessKeyId",
+        "The AWS Access Key Id you provided does not exist in our records." },
 
     [S3C_ERR_INVALID_ARGUMENT] = { 400, "InvalidArgument",
         "Invalid Argument" },
@@ -41,6 +62,9 @@ static const error_row_t  error_table[S3C_ERR_N] = {
 
     [S3C_ERR_INVALID_REQUEST] = { 400, "InvalidRequest", "Invalid Request" },
 
+    [S3C_ERR_INVALID_TOKEN] = { 400, "InvalidToken",
+        "The provided token is malformed or otherwise invalid." },
+
     [S3C_ERR_INVALID_URI] = { 400, "InvalidURI",
         "Couldn't parse the specified URI." },
 
@@ -49,6 +73,9 @@ static const error_row_t  error_table[S3C_ERR_N] = {
 
     [S3C_ERR_METHOD_NOT_ALLOWED] = { 405, "MethodNotAllowed",
         "The specified method is not allowed against this resource." },
+
+    [S3C_ERR_MISSING_CONTENT_LENGTH] = { 411, "MissingContentLength",
+        "You must provide the Content-Length HTTP header." },
 
     [S3C_ERR_NO_SUCH_BUCKET] = { 404, "NoSuchBucket",
         "The specified bucket does not exist" },
@@ -63,14 +90,29 @@ static const error_row_t  error_table[S3C_ERR_N] = {
     [S3C_ERR_PRECONDITION_FAILED] = { 412, "PreconditionFailed",
         "At least one of the pre-conditions you specified did not hold" },
 
+    [S3C_ERR_REQUEST_TIME_TOO_SKEWED] = { 403, "RequestTimeTooSkewed",
+        "The difference between the request time and the current time is too "
+        "large." },
+
     [S3C_ERR_SERVICE_UNAVAILABLE] = { 503, "ServiceUnavailable",
         "Service is unable to handle request." },
+
+    [S3C_ERR_SIGNATURE_DOES_NOT_MATCH] = { 403, "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature "
+        "you provided. Check your key and signing method." },
 
     [S3C_ERR_SLOW_DOWN] = { 503, "SlowDown",
         "Please reduce your request rate." },
 
+    [S3C_ERR_UNAUTHORIZED] = { 401, "Unauthorized",
+        "A token is needed." },
+
     [S3C_ERR_GATEWAY_TIMEOUT] = { 504, "GatewayTimeout",
         "The origin did not answer in time." },
+
+    [S3C_ERR_CONTENT_SHA256_MISMATCH] = { 400, "XAmzContentSHA256Mismatch",
+        "The provided 'x-amz-content-sha256' header does not match what was "
+        "computed." },
 };
 
 

@@ -12,23 +12,35 @@
 typedef enum {
     S3C_ERR_NONE = 0,
     S3C_ERR_ACCESS_DENIED,             /* 403 */
+    S3C_ERR_AUTH_HEADER_MALFORMED,     /* 400 AuthorizationHeaderMalformed */
+    S3C_ERR_AUTH_QUERY_PARAMETERS,     /* 400 ...QueryParametersError */
+    S3C_ERR_BAD_DIGEST,                /* 400: a checksum of other bytes */
     S3C_ERR_BAD_GATEWAY,               /* 502 "BadGateway": origin broken */
+    S3C_ERR_EXPIRED_TOKEN,             /* 400 */
+    S3C_ERR_INCOMPLETE_BODY,           /* 400 */
     S3C_ERR_INTERNAL_ERROR,            /* 500 */
+    S3C_ERR_INVALID_ACCESS_KEY_ID,     /* 403 */
     S3C_ERR_INVALID_ARGUMENT,          /* 400 */
     S3C_ERR_INVALID_BUCKET_NAME,       /* 400 */
     S3C_ERR_INVALID_PART_NUMBER,       /* 416 InvalidPartNumber */
     S3C_ERR_INVALID_RANGE,             /* 416 */
     S3C_ERR_INVALID_REQUEST,           /* 400 */
+    S3C_ERR_INVALID_TOKEN,             /* 400 */
     S3C_ERR_INVALID_URI,               /* 400 */
     S3C_ERR_KEY_TOO_LONG,              /* 400 KeyTooLongError */
     S3C_ERR_METHOD_NOT_ALLOWED,        /* 405 */
+    S3C_ERR_MISSING_CONTENT_LENGTH,    /* 411 */
     S3C_ERR_NO_SUCH_BUCKET,            /* 404 */
     S3C_ERR_NO_SUCH_KEY,               /* 404 */
     S3C_ERR_NOT_IMPLEMENTED,           /* 501 */
     S3C_ERR_PRECONDITION_FAILED,       /* 412 */
+    S3C_ERR_REQUEST_TIME_TOO_SKEWED,   /* 403 */
     S3C_ERR_SERVICE_UNAVAILABLE,       /* 503 */
+    S3C_ERR_SIGNATURE_DOES_NOT_MATCH,  /* 403 */
     S3C_ERR_SLOW_DOWN,                 /* 503 */
+    S3C_ERR_UNAUTHORIZED,              /* 401 "Unauthorized": of events */
     S3C_ERR_GATEWAY_TIMEOUT,           /* 504 "GatewayTimeout" */
+    S3C_ERR_CONTENT_SHA256_MISMATCH,   /* 400 XAmzContentSHA256Mismatch */
     S3C_ERR_N
 } s3c_s3_error_t;
 

@@ -16,6 +16,7 @@
 
 #include <assert.h>
 
+#include "s3/s3_list.h"
 #include "s3/s3_query.h"
 #include "s3/s3_uri.h"
 
@@ -316,7 +317,7 @@ operation_may_know(s3c_slice_t name)
 
 static void
 operation_take_headers(operation_parse_t *parse,
-    const s3c_s3_header_t *headers, unsigned n_headers)
+    const s3c_http_header_t *headers, unsigned n_headers)
 {
     for (unsigned i = 0; i < n_headers; i++) {
         s3c_slice_t  name = headers[i].name;
@@ -348,6 +349,45 @@ operation_take_headers(operation_parse_t *parse,
             operation_pass(parse->op, operation_pass_of_name(name));
         }
     }
+}
+
+
+/* Of a list: x-amz-* headers that say nothing of what it shows. Any other makes
+ * it one that is not kept (x-amz-optional-object-attributes...). */
+static bool
+operation_lists_plainly(const s3c_http_header_t *headers, unsigned n_headers)
+{
+    static const s3c_slice_t  aside[] = {
+        S3C_SLICE("x-amz-date"), S3C_SLICE("x-amz-content-sha256"),
+        S3C_SLICE("x-amz-security-token"), S3C_SLICE("x-amz-user-agent"),
+        S3C_SLICE("x-amz-checksum-mode"),
+    };
+
+    for (unsigned i = 0; i < n_headers; i++) {
+        size_t  k, n = sizeof(aside) / sizeof(aside[0]);
+
+        if (s3c_slice_starts_nocase(headers[i].name,
+                                    S3C_SLICE("access-control-request-")))
+        {
+            return false;
+        }
+
+        if (!s3c_slice_starts_nocase(headers[i].name, S3C_SLICE("x-amz-"))) {
+            continue;
+        }
+
+        for (k = 0; k < n; k++) {
+            if (s3c_slice_eq_nocase(headers[i].name, aside[k])) {
+                break;
+            }
+        }
+
+        if (k == n) {
+            return false;
+        }
+    }
+
+    return true;
 }
 
 
@@ -405,9 +445,35 @@ operation_bucket_is_express(s3c_slice_t bucket)
 }
 
 
+/* No key. It passes, whatever it is; a list may be kept, if it is wanted. */
+static void
+operation_take_bucket(operation_parse_t *parse, s3c_slice_t query,
+    const s3c_s3_address_t *addr, const s3c_http_header_t *headers,
+    unsigned n_headers)
+{
+    s3c_s3_operation_t  *op = parse->op;
+
+    op->is_list = op->pass == S3C_PASS_NOT && !op->head
+                  && addr->bucket.len > 0
+                  && operation_lists_plainly(headers, n_headers)
+                  && s3c_s3_list_parse(&parse->w, query, &op->page,
+                                       &op->prefix)
+                     == S3C_OK;
+
+    operation_skim_query(parse, query);
+    operation_pass(op, S3C_PASS_LIST);
+    operation_take_credentials(parse);
+
+    if (!op->has_credentials && (parse->seen & PARAM_AUTH_ANY)) {
+        op->is_list = false;         /* the origin answers its error */
+    }
+}
+
+
 static s3c_status_t
 operation_take_read(operation_parse_t *parse, s3c_slice_t query,
-    const s3c_s3_address_t *addr)
+    const s3c_s3_address_t *addr, const s3c_http_header_t *headers,
+    unsigned n_headers)
 {
     s3c_status_t         st = S3C_OK;
     s3c_s3_operation_t  *op = parse->op;
@@ -417,9 +483,7 @@ operation_take_read(operation_parse_t *parse, s3c_slice_t query,
     }
 
     if (addr->key.len == 0) {
-        operation_skim_query(parse, query);
-        operation_pass(op, S3C_PASS_LIST);
-        operation_take_credentials(parse);
+        operation_take_bucket(parse, query, addr, headers, n_headers);
 
     } else {
         st = operation_take_query(parse, query);
@@ -441,7 +505,7 @@ operation_take_read(operation_parse_t *parse, s3c_slice_t query,
 s3c_status_t
 s3c_s3_operation_parse(s3c_s3_operation_t *op, s3c_slice_t method,
     s3c_slice_t query, const s3c_s3_address_t *addr,
-    const s3c_s3_header_t *headers, unsigned n_headers, s3c_s3_error_t *err,
+    const s3c_http_header_t *headers, unsigned n_headers, s3c_s3_error_t *err,
     const char **message)
 {
     s3c_status_t       st = S3C_OK;
@@ -455,7 +519,7 @@ s3c_s3_operation_parse(s3c_s3_operation_t *op, s3c_slice_t method,
 
     if (op->kind == S3C_OP_GET_OBJECT) {
         operation_take_headers(&parse, headers, n_headers);
-        st = operation_take_read(&parse, query, addr);
+        st = operation_take_read(&parse, query, addr, headers, n_headers);
 
     } else {
         /* not a read: only has_credentials is asked of it */

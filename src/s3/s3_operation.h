@@ -8,6 +8,7 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "http/http_head.h"
 #include "s3/s3_address.h"
 #include "s3/s3_error.h"
 
@@ -56,14 +57,12 @@ typedef struct {
     s3c_slice_t       version_id;        /* decoded; empty: not given */
     s3c_slice_t       overrides[S3C_S3_OVERRIDES];  /* decoded; data NULL:
                                             not given */
+    bool              is_list;           /* of objects, passed as LIST: but it
+                                            may be kept, see s3_list.h */
+    s3c_slice_t       page;              /* of it: its canonical query */
+    s3c_slice_t       prefix;            /* decoded */
     uint8_t           buf[4096];         /* what the slices point into */
 } s3c_s3_operation_t;
-
-/* One request header, for the rules above. */
-typedef struct {
-    s3c_slice_t  name;
-    s3c_slice_t  value;
-} s3c_s3_header_t;
 
 /* query: raw, without '?', may be empty. headers: all of the request's.
  * INVALID sets *err (and *message when the table's text is not AWS's): a
@@ -73,7 +72,7 @@ typedef struct {
  * versionId. A repeated parameter is INVALID when it is one we interpret. */
 s3c_status_t s3c_s3_operation_parse(s3c_s3_operation_t *op,
     s3c_slice_t method, s3c_slice_t query, const s3c_s3_address_t *addr,
-    const s3c_s3_header_t *headers, unsigned n_headers, s3c_s3_error_t *err,
+    const s3c_http_header_t *headers, unsigned n_headers, s3c_s3_error_t *err,
     const char **message) S3C_MUST_CHECK;
 
 /* Response header that override i replaces, e.g. "Content-Type". */

@@ -56,9 +56,12 @@ s3c_uri_decode(s3c_writer_t *w, s3c_slice_t text, bool plus_is_space)
 static bool
 uri_is_unreserved(uint8_t c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
-           || (c >= '0' && c <= '9')
-           || c == '-' || c == '_' || c == '.' || c == '~';
+    static const bool  unreserved[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+        ['-'] = true, ['_'] = true, ['.'] = true, ['~'] = true,
+    };
+
+    return unreserved[c];
 }
 
 
@@ -66,18 +69,24 @@ void
 s3c_uri_encode(s3c_writer_t *w, s3c_slice_t bytes, bool keep_slash)
 {
     static const char  digits[] = "0123456789ABCDEF";
+    size_t             plain = 0;            /* where those before i begin */
 
     for (size_t i = 0; i < bytes.len; i++) {
-        uint8_t  c = bytes.data[i];
+        uint8_t  c = bytes.data[i], escape[3];
 
         if (uri_is_unreserved(c) || (c == '/' && keep_slash)) {
-            s3c_write_byte(w, c);
-
-        } else {
-            uint8_t  escape[3] = { '%', (uint8_t) digits[c >> 4],
-                                   (uint8_t) digits[c & 15] };
-
-            s3c_write_bytes(w, escape, 3);
+            continue;
         }
+
+        escape[0] = '%';
+        escape[1] = (uint8_t) digits[c >> 4];
+        escape[2] = (uint8_t) digits[c & 15];
+        s3c_write_bytes(w, bytes.data + plain, i - plain);
+        s3c_write_bytes(w, escape, 3);
+        plain = i + 1;
+    }
+
+    if (bytes.len > plain) {
+        s3c_write_bytes(w, bytes.data + plain, bytes.len - plain);
     }
 }

@@ -119,7 +119,7 @@ s3c_record_write(void *head, const s3c_record_spec_t *spec)
     }
 
     s3c_record_seal(rec);
-    atomic_store_explicit(&rec->validated_ms, spec->now_ms,
+    atomic_store_explicit(&rec->validated_ms, spec->asked_ms,
                           memory_order_relaxed);
     atomic_store_explicit(&rec->expires_ms, spec->expires_ms,
                           memory_order_relaxed);

@@ -33,8 +33,12 @@ enum {
     S3C_RECORD_FOUND  = 256,   /* the node that it came from had it */
     S3C_RECORD_APART  = 64,    /* was INLINE: its body is on flash, behind the
                                   record's head, and comes as block 0 */
-    S3C_RECORD_MIRROR = 128    /* of an object that another node owns: over
+    S3C_RECORD_WRITTEN = 1024, /* of an object that another node owns, but was
+                                  written through this one */
+    S3C_RECORD_MIRROR = 128,   /* of an object that another node owns: over
                                   when it expires, and never revalidated */
+    S3C_RECORD_PAGE = 512      /* with ERROR, whose ways it goes: the document
+                                  of a list, asked for again, not revalidated */
 };
 
 typedef struct {
@@ -89,7 +93,7 @@ typedef struct {
     s3c_slice_t         etag;          /* looked up in headers, or empty */
     s3c_slice_t         headers;       /* rendered block */
     const s3c_ident_t  *ident;
-    uint64_t            now_ms;
+    uint64_t            asked_ms;         /* the origin; it is as of then */
     uint64_t            expires_ms;
 } s3c_record_spec_t;
 

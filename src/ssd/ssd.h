@@ -134,6 +134,13 @@ bool s3c_ssd_idle(const s3c_ssd_t *ssd);
  * the kernel may still write to is leaked on purpose: the process ends. */
 void s3c_ssd_leave(s3c_ssd_t *ssd);
 
+/* For who lets go of the region last, without a handle: may a restart find what
+ * was dropped? Drops have been lost, with a worker that was killed or a store
+ * that failed, and nobody is left to format it: zero the first
+ * S3C_SSD_SUPER_BYTES of the store. */
+bool s3c_ssd_owes(void *region, uint64_t bytes, uint32_t store,
+    uint64_t now_ms) S3C_MUST_CHECK;
+
 /* The tier's clockwork: flushes what was staged a while ago, gives up what
  * hangs, does the keeper's work. Call about every S3C_SSD_RUN_MS; queues I/O,
  * which the caller submits. */

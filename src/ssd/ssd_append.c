@@ -347,13 +347,13 @@ entries_forget(s3c_ssd_appender_t *ap)
             e = &ap->entries[ap->n_settled++];
             key = (s3c_hash128_t) { .lo = e->key_lo, .hi = e->key_hi };
 
-            if (!mine) {
-                continue;                /* the store was formatted */
+            if (!mine) {                 /* the store was formatted */
+                s3c_ssd_due_done(ssd, ap->store, s3c_ssd_entry_due(e));
+                continue;
             }
 
             if (e->kind == S3C_SSD_KIND_TOMBSTONE) {
-                s3c_ssd_tombstone_push_locked(ssd, ap->store, key,
-                                              e->record_seq);
+                s3c_ssd_tombstone_again_locked(ssd, ap->store, e);
 
             } else if (s3c_ssd_forget_locked(ssd, key,
                            s3c_ssd_entry_place(ssd, ap, e,

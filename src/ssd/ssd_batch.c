@@ -98,7 +98,6 @@ s3c_ssd_write_resend(s3c_ssd_t *ssd)
 
     if (any) {
         s3c_io_submit(ssd->env.io);
-        s3c_ssd_tombstones_publish(ssd);
     }
 }
 
@@ -225,7 +224,8 @@ settle(s3c_ssd_appender_t *ap, uint32_t durable)
                 /* its bytes are dead from the start */
             }
 
-            e->zero[0] = 0;
+            s3c_ssd_due_done(ssd, ap->store, s3c_ssd_entry_due(e));
+            memset(e->zero, 0, sizeof(e->zero));
             ap->n_settled++;
         }
 

@@ -69,32 +69,7 @@ s3c_ssd_store_fail(s3c_ssd_t *ssd, uint32_t store)
 /* --- workers ----------------------------------------------------------- */
 
 void
-s3c_ssd_tombstones_orphan_locked(s3c_ssd_t *ssd, uint32_t slot)
-{
-    for (uint32_t i = 0; i < ssd->n_stores; i++) {
-        ssd->stores[i].lost_tombstones +=
-            atomic_exchange(&s3c_ssd_flight(ssd, slot, i)->tombstones, 0);
-    }
-}
-
-
-static bool
-slot_has_tombstones(const s3c_ssd_t *ssd, uint32_t slot)
-{
-    for (uint32_t i = 0; i < ssd->n_stores; i++) {
-        if (atomic_load_explicit(&s3c_ssd_flight(ssd, slot, i)->tombstones,
-                                 memory_order_relaxed) != 0)
-        {
-            return true;
-        }
-    }
-
-    return false;
-}
-
-
-static void
-slot_clear_up(s3c_ssd_t *ssd, uint32_t slot)
+s3c_ssd_slot_clear_up(s3c_ssd_t *ssd, uint32_t slot)
 {
     s3c_status_t           st;
     s3c_robust_lock_sh_t  *lock = s3c_ssd_slot_lock(ssd, slot);
@@ -106,7 +81,7 @@ slot_clear_up(s3c_ssd_t *ssd, uint32_t slot)
     }
 
     if (s3c_ssd_lock(ssd)) {
-        s3c_ssd_tombstones_orphan_locked(ssd, slot);
+        s3c_ssd_tombstones_inherit_locked(ssd, slot);
         s3c_ssd_segment_orphan_locked(ssd, slot);
         ssd->head->n_dead_worker += st == S3C_CORRUPT;
         s3c_ssd_unlock(ssd);
@@ -177,8 +152,8 @@ s3c_ssd_bury(s3c_ssd_t *ssd)
     }
 
     for (i = 0; i < ssd->n_slots; i++) {
-        if (i != ssd->slot && (open[i] || slot_has_tombstones(ssd, i))) {
-            slot_clear_up(ssd, i);
+        if (i != ssd->slot && (open[i] || s3c_ssd_slot_owes(ssd, i))) {
+            s3c_ssd_slot_clear_up(ssd, i);
         }
     }
 }

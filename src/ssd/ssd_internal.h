@@ -3,7 +3,8 @@
  * What the files of this room share: the handle, and who does what. Nobody
  * outside src/ssd and its tests includes it.
  *
- *   ssd_region   format, join/leave, lock, heal, usage, audit
+ *   ssd_region   format, join/leave, lock, heal
+ *   ssd_usage    what can be told about it
  *   ssd_index    buckets: find, put, remove, settle; scan
  *   ssd_segment  life of segments and their counts; seqs; tokens
  *   ssd_admit    budget, ghost: may this be written?
@@ -121,6 +122,11 @@ s3c_ssd_in_service(const s3c_ssd_t *ssd, uint32_t store)
 
     return s == S3C_SSD_SERVING || s == S3C_SSD_RECOVERING;
 }
+
+/* --- ssd_usage ----------------------------------------------------------- */
+
+/* Tokens that a budget can save up; see ssd_admit.c. */
+int64_t s3c_ssd_tokens_max(const s3c_ssd_store_conf_t *c);
 
 /* --- places ----------------------------------------------------------------- */
 
@@ -303,8 +309,13 @@ bool s3c_ssd_reader_idle(const s3c_ssd_t *ssd);
 void s3c_ssd_store_result(s3c_ssd_t *ssd, uint32_t store, s3c_io_kind_t kind,
     int err);
 void s3c_ssd_store_fail(s3c_ssd_t *ssd, uint32_t store);
-/* What a worker that has died had queued is lost. */
-void s3c_ssd_tombstones_orphan_locked(s3c_ssd_t *ssd, uint32_t slot);
+/* What a worker that has died, or left, had on its way becomes this one's to
+ * write; lost, if it writes nothing itself. */
+void s3c_ssd_tombstones_inherit_locked(s3c_ssd_t *ssd, uint32_t slot);
+/* If its worker has died, or left. */
+void s3c_ssd_slot_clear_up(s3c_ssd_t *ssd, uint32_t slot);
+/* Has it any on its way? */
+bool s3c_ssd_slot_owes(const s3c_ssd_t *ssd, uint32_t slot);
 void s3c_ssd_keeper_run(s3c_ssd_t *ssd);       /* takes the role if free */
 bool s3c_ssd_keeper_idle(const s3c_ssd_t *ssd);
 void s3c_ssd_keeper_quit(s3c_ssd_t *ssd);      /* gives the role up */

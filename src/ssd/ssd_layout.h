@@ -103,12 +103,27 @@ typedef struct {
 #undef X
 } s3c_ssd_store_sh_t;
 
-/* I/O under way, by slot and store: what a dead worker had goes with it. */
+/* A tombstone that is not on the device yet. Should its worker die, another
+ * one writes it. */
+typedef struct {
+    _Atomic uint32_t      used;            /* set last, cleared first */
+    uint32_t              zero;
+    uint64_t              seq;             /* 0: dropped before the mount */
+    s3c_hash128_t         key;
+} s3c_ssd_due_sh_t;
+static_assert(sizeof(s3c_ssd_due_sh_t) == 32, "due");
+
+#define S3C_SSD_DUE_MAX   128
+
+/* Under way, by slot and store: I/O, which goes with a worker that dies, and
+ * tombstones. */
 typedef struct {
     _Atomic int32_t       reads;
     _Atomic int32_t       writes;
-    _Atomic uint32_t      tombstones;      /* queued: lost with the worker */
+    _Atomic uint32_t      untold;          /* tombstones that found no room in
+                                              due[]: lost with the worker */
     uint32_t              zero;
+    s3c_ssd_due_sh_t      due[S3C_SSD_DUE_MAX];
 } s3c_ssd_flight_sh_t;
 
 typedef struct {

@@ -4,10 +4,6 @@
  * the index is changed, before a byte is copied; so a put that answers OK has
  * its buffers, and one that does not has changed nothing but that the older
  * record is gone.
- *
- * Tombstones go through a queue of this worker. Usually it is empty again at
- * once; if no batch or segment is to be had, or enough tombstones are on their
- * way already, they gather there and share a write.
  */
 #include "ssd/ssd_write.h"
 
@@ -23,7 +19,7 @@ now_set(s3c_ssd_t *ssd, uint64_t now_ms)
 }
 
 
-/* --- tombstones ---------------------------------------------------------- */
+/* --- what goes ------------------------------------------------------------ */
 
 s3c_status_t
 s3c_ssd_forget_locked(s3c_ssd_t *ssd, s3c_hash128_t key,
@@ -59,206 +55,6 @@ s3c_ssd_forget_locked(s3c_ssd_t *ssd, s3c_hash128_t key,
 
     return *old != 0 && s3c_ssd_place_kind(*old) != S3C_SSD_PLACE_TOMBSTONE
            ? S3C_OK : S3C_MISS;
-}
-
-
-void
-s3c_ssd_tombstones_publish(s3c_ssd_t *ssd)
-{
-    uint32_t          n[S3C_SSD_STORES_MAX] = { 0 };
-    s3c_ssd_write_t  *w;
-
-    /* no footer is DSYNC */
-    for (w = ssd->writer->waiting; w != NULL; w = w->next) {
-        n[w->appender->store] += w->op.kind == S3C_IO_WRITE_DSYNC
-                                 && ((s3c_ssd_batch_t *) w)->sync;
-    }
-
-    for (uint32_t i = 0; i < ssd->n_stores; i++) {
-        n[i] += ssd->writer->lanes[i].n_tombstones;
-        atomic_store_explicit(&s3c_ssd_flight(ssd, ssd->slot, i)->tombstones,
-                              n[i], memory_order_relaxed);
-    }
-}
-
-
-void
-s3c_ssd_tombstone_push_locked(s3c_ssd_t *ssd, uint32_t store,
-    s3c_hash128_t key, uint64_t seq)
-{
-    s3c_ssd_writer_t  *wr = ssd->writer;
-
-    if (wr->n_tombstones == S3C_SSD_TOMBSTONES_MAX
-        || s3c_ssd_state(ssd, store) == S3C_SSD_FAILED)
-    {
-        ssd->stores[store].lost_tombstones++;
-        return;
-    }
-
-    wr->tombstones[wr->n_tombstones++] = (s3c_ssd_tombstone_t) {
-        .key = key,
-        .seq = seq,
-        .store = store,
-    };
-    wr->lanes[store].n_tombstones++;
-    s3c_ssd_tombstones_publish(ssd);
-}
-
-
-/* Those of the store leave the queue; how many there were. */
-static uint32_t
-tombstones_take(s3c_ssd_t *ssd, uint32_t store)
-{
-    uint32_t           i, n = 0, taken;
-    s3c_ssd_writer_t  *wr = ssd->writer;
-
-    for (i = 0; i < wr->n_tombstones; i++) {
-        if (wr->tombstones[i].store != store) {
-            wr->tombstones[n++] = wr->tombstones[i];
-        }
-    }
-
-    taken = wr->n_tombstones - n;
-    wr->n_tombstones = n;
-    wr->lanes[store].n_tombstones = 0;
-    s3c_ssd_tombstones_publish(ssd);
-
-    return taken;
-}
-
-
-void
-s3c_ssd_tombstones_lost(s3c_ssd_t *ssd, uint32_t store, uint32_t n)
-{
-    if (s3c_ssd_lock(ssd)) {
-        ssd->stores[store].lost_tombstones += n;
-        s3c_ssd_unlock(ssd);
-    }
-}
-
-
-void
-s3c_ssd_tombstones_forget(s3c_ssd_t *ssd, uint32_t store)
-{
-    uint32_t  n = tombstones_take(ssd, store);
-
-    /* In service: it has just been formatted, and holds nothing to kill. */
-    if (n > 0 && (!s3c_ssd_in_service(ssd, store) || ssd->quiescing)) {
-        s3c_ssd_tombstones_lost(ssd, store, n);
-    }
-}
-
-
-static s3c_ssd_frame_rec_t
-frame_of(const s3c_ssd_appender_t *ap, s3c_hash128_t key, uint64_t seq,
-    s3c_ssd_kind_t kind, const uint64_t tag[2], uint32_t size)
-{
-    return (s3c_ssd_frame_rec_t) {
-        .key_lo = key.lo,
-        .key_hi = key.hi,
-        .store_id = ap->store_id,
-        .segment_seq = ap->seq,
-        .record_seq = seq,
-        .tag = { tag[0], tag[1] },
-        .size = size,
-        .kind = (uint8_t) kind,
-    };
-}
-
-
-static bool
-tombstone_write(s3c_ssd_t *ssd, const s3c_ssd_tombstone_t *t)
-{
-    s3c_status_t          st;
-    s3c_ssd_frame_rec_t   head;
-    s3c_ssd_appender_t   *ap;
-    static const uint64_t no_tag[2];
-
-    if (ssd->writer->lanes[t->store].n_syncs >= S3C_SSD_SYNCS_MAX
-        || s3c_ssd_appender_prepare(ssd, t->store, S3C_SSD_HEAD_BYTES, 0, &ap)
-           != S3C_OK)
-    {
-        return false;
-    }
-
-    if (ap->seq == 0) {
-        st = S3C_BUSY;
-
-        if (s3c_ssd_lock(ssd)) {
-            st = s3c_ssd_appender_enter_locked(ap, 0);
-            s3c_ssd_unlock(ssd);
-        }
-
-        if (st != S3C_OK) {
-            s3c_ssd_appender_unprepare(ap);
-            return false;
-        }
-    }
-
-    s3c_ssd_appender_install(ap);
-    head = frame_of(ap, t->key, t->seq != 0 ? t->seq : s3c_ssd_seq(ssd),
-                    S3C_SSD_KIND_TOMBSTONE, no_tag, 0);
-    s3c_ssd_stage_record(ap, &head, NULL, 0, false, false);
-
-    return true;
-}
-
-
-void
-s3c_ssd_tombstones_run(s3c_ssd_t *ssd)
-{
-    bool                 any = false;
-    bool                 stay[S3C_SSD_STORES_MAX] = { false };
-    bool                 flush[S3C_SSD_STORES_MAX] = { false };
-    uint32_t             i, n = 0, store;
-    s3c_ssd_state_t      state;
-    s3c_ssd_writer_t    *wr = ssd->writer;
-    s3c_ssd_tombstone_t  t;
-
-    if (wr->n_tombstones == 0) {
-        return;
-    }
-
-    for (i = 0; i < ssd->n_stores; i++) {
-        state = s3c_ssd_state(ssd, i);
-        stay[i] = state == S3C_SSD_WAITING;
-
-        if (wr->lanes[i].n_tombstones > 0
-            && (state == S3C_SSD_FAILED || (stay[i] && ssd->quiescing)))
-        {
-            s3c_ssd_tombstones_forget(ssd, i);
-        }
-    }
-
-    for (i = 0; i < wr->n_tombstones; i++) {
-        t = wr->tombstones[i];
-        store = t.store;
-
-        if (!stay[store] && tombstone_write(ssd, &t)) {
-            flush[store] = true;
-            wr->lanes[store].n_tombstones--;
-            continue;
-        }
-
-        stay[store] = true;
-        wr->tombstones[n++] = t;
-    }
-
-    wr->n_tombstones = n;
-
-    for (i = 0; i < ssd->n_stores; i++) {
-        if (flush[i] && wr->lanes[i].current != NULL) {
-            s3c_ssd_flush(wr->lanes[i].current);
-            any = true;
-        }
-    }
-
-    /* What the kernel has outlives this process; only then is it no longer
-     * told to those who would find it dead. */
-    if (any) {
-        s3c_io_submit(ssd->env.io);
-        s3c_ssd_tombstones_publish(ssd);
-    }
 }
 
 
@@ -460,7 +256,7 @@ s3c_ssd_put(s3c_ssd_t *ssd, s3c_hash128_t key, const uint64_t tag[2],
     }
 
     s3c_ssd_appender_install(ap);
-    head = frame_of(ap, key, seq, S3C_SSD_KIND_RECORD, tag, size);
+    head = s3c_ssd_frame_of(ap, key, seq, S3C_SSD_KIND_RECORD, tag, size);
     s3c_ssd_stage_record(ap, &head, iov, n_iov, true, supersedes);
     s3c_ssd_count(&sh->n_put, 1);
     s3c_ssd_count(&sh->put_bytes, size);
@@ -570,7 +366,7 @@ s3c_ssd_reinsert(s3c_ssd_t *ssd, s3c_hash128_t key, s3c_ssd_place_t old,
     }
 
     s3c_ssd_appender_install(ap);
-    head = frame_of(ap, key, seq, S3C_SSD_KIND_RECORD, tag, size);
+    head = s3c_ssd_frame_of(ap, key, seq, S3C_SSD_KIND_RECORD, tag, size);
     s3c_ssd_stage_record(ap, &head, &iov, 1, false, false);
     s3c_ssd_count(&ssd->stores[store].n_reinsert, 1);
 

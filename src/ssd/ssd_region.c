@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The shared part as a whole: how large it is and how it is laid out, who has
- * joined it, its lock and what happens after a death inside it, and what can
- * be told about it. A handle's clockwork only passes on to its parts.
+ * joined it, its lock and what happens after a death inside it. A handle's
+ * clockwork only passes on to its parts.
  *
  * A slot's lock is a sign of life: taken at join by the worker's thread, held
  * until it leaves. Order of locks: a slot's or the keeper's (tried, never
@@ -21,8 +21,6 @@
 #define OBJECTS_MIN    64u
 #define OBJECTS_MAX    (1ull << 34)      /* buckets have 32-bit numbers */
 #define SAY_MS         1000
-#define BUDGET_SECONDS 10                /* that a budget can save up */
-#define BUDGET_MAX     (1ull << 44)      /* no device is as fast */
 
 static_assert(sizeof(s3c_robust_lock_sh_t) <= LOCK_BYTES, "lock");
 
@@ -131,15 +129,6 @@ s3c_ssd_bytes(const s3c_ssd_conf_t *conf)
 }
 
 
-/* Tokens that a budget can save up; see ssd_admit.c. */
-static int64_t
-tokens_max(const s3c_ssd_store_conf_t *c)
-{
-    return (int64_t) ((c->budget < BUDGET_MAX ? c->budget : BUDGET_MAX)
-                      * BUDGET_SECONDS);
-}
-
-
 static void
 store_format(s3c_ssd_store_sh_t *st, const s3c_ssd_store_conf_t *conf,
     uint32_t first_segment)
@@ -148,7 +137,7 @@ store_format(s3c_ssd_store_sh_t *st, const s3c_ssd_store_conf_t *conf,
     st->first_segment = first_segment;
     st->n_segments = (uint32_t) (conf->bytes / conf->segment_bytes) - 1;
     atomic_init(&st->state, S3C_SSD_WAITING);
-    atomic_init(&st->tokens, tokens_max(conf));
+    atomic_init(&st->tokens, s3c_ssd_tokens_max(conf));
 }
 
 
@@ -337,7 +326,6 @@ slot_settle(s3c_ssd_t *ssd, bool died)
         return false;
     }
 
-    s3c_ssd_tombstones_orphan_locked(ssd, ssd->slot);
     s3c_ssd_segment_orphan_locked(ssd, ssd->slot);
     ssd->head->n_dead_worker += died;
     s3c_ssd_unlock(ssd);
@@ -384,6 +372,12 @@ s3c_ssd_join(s3c_ssd_t **out, void *region, uint64_t bytes,
         s3c_robust_lock_drop(s3c_ssd_slot_lock(ssd, ssd->slot));
         free(ssd);
         return S3C_BUSY;
+    }
+
+    /* With the writer: it writes what they left. */
+    if (s3c_ssd_lock(ssd)) {
+        s3c_ssd_tombstones_inherit_locked(ssd, ssd->slot);
+        s3c_ssd_unlock(ssd);
     }
 
     *out = ssd;
@@ -474,6 +468,28 @@ s3c_ssd_leave(s3c_ssd_t *ssd)
 }
 
 
+bool
+s3c_ssd_owes(void *region, uint64_t bytes, uint32_t store, uint64_t now_ms)
+{
+    uint32_t   slot;
+    s3c_ssd_t  ssd = { .now_ms = now_ms, .slot = S3C_SSD_NO_SLOT };
+
+    if (!region_ok(region, bytes)) {
+        return true;                     /* nobody knows */
+    }
+
+    region_bind(&ssd, region);
+
+    for (slot = 0; slot < ssd.n_slots; slot++) {
+        if (s3c_ssd_slot_owes(&ssd, slot)) {
+            s3c_ssd_slot_clear_up(&ssd, slot);
+        }
+    }
+
+    return ssd.stores[store].lost_tombstones != 0;
+}
+
+
 void
 s3c_ssd_run(s3c_ssd_t *ssd, uint64_t now_ms)
 {
@@ -502,104 +518,4 @@ s3c_ssd_say(s3c_ssd_t *ssd, s3c_ssd_log_t what, uint32_t store, uint64_t n,
 
     *last = ssd->now_ms + 1;
     ssd->env.log(ssd->env.ctx, what, store, n, word);
-}
-
-
-/* --- looking at it ------------------------------------------------------ */
-
-uint32_t
-s3c_ssd_n_stores(const s3c_ssd_t *ssd)
-{
-    return ssd->n_stores;
-}
-
-
-const char *
-s3c_ssd_state_name(s3c_ssd_state_t state)
-{
-    switch (state) {
-    case S3C_SSD_WAITING:
-        return "waiting";
-    case S3C_SSD_RECOVERING:
-        return "recovering";
-    case S3C_SSD_SERVING:
-        return "serving";
-    case S3C_SSD_FAILED:
-        return "failed";
-    }
-
-    return "unknown";
-}
-
-
-void
-s3c_ssd_memory(const s3c_ssd_t *ssd, uint64_t *index_bytes, uint64_t *bytes)
-{
-    *index_bytes = ssd->n_buckets * (sizeof(s3c_ssd_bucket_sh_t)
-                                     + sizeof(uint16_t));
-    *bytes = ssd->head->bytes;
-}
-
-
-/* What may be written now: tokens are added only when somebody asks for some,
- * so what has come in since is added here. */
-static uint64_t
-budget_left(const s3c_ssd_t *ssd, const s3c_ssd_store_sh_t *st)
-{
-    int64_t   tokens = atomic_load(&st->tokens);
-    int64_t   most = tokens_max(&st->conf);
-    uint64_t  at = atomic_load(&st->tokens_ms), gone;
-
-    gone = ssd->now_ms > at ? ssd->now_ms - at : 0;
-    gone = gone > BUDGET_SECONDS * 1000 ? BUDGET_SECONDS * 1000 : gone;
-    tokens += most / (BUDGET_SECONDS * 1000) * (int64_t) gone
-              + most % (BUDGET_SECONDS * 1000) * (int64_t) gone
-                / (BUDGET_SECONDS * 1000);
-    tokens = tokens > most ? most : tokens;
-
-    return tokens < 0 ? 0 : (uint64_t) tokens;
-}
-
-
-#define PEEK(word)  __atomic_load_n(&(word), __ATOMIC_RELAXED)
-
-void
-s3c_ssd_usage(const s3c_ssd_t *ssd, uint32_t store, s3c_ssd_usage_t *u)
-{
-    int64_t                    reads = 0, writes = 0;
-    uint32_t                   i;
-    const s3c_ssd_store_sh_t  *st = &ssd->stores[store];
-    uint64_t                   begun = PEEK(st->recovery_begun_ms);
-    const s3c_ssd_flight_sh_t *f;
-
-    memset(u, 0, sizeof(*u));
-
-#define X(name)                                                               \
-    u->name = atomic_load_explicit(&st->name, memory_order_relaxed);
-    S3C_SSD_COUNTERS(X)
-#undef X
-
-    u->state = s3c_ssd_state(ssd, store);
-    u->bytes = st->conf.bytes;
-    u->live_bytes = PEEK(st->live_units) * S3C_SSD_UNIT;
-    u->records = PEEK(st->live_records);
-    u->segments = st->n_segments;
-    u->segments_free = PEEK(st->n_free);
-    u->segments_open = PEEK(st->n_open);
-    u->recovery_ms = PEEK(st->recovery_ms);
-
-    if (u->state == S3C_SSD_RECOVERING && ssd->now_ms > begun) {
-        u->recovery_ms = ssd->now_ms - begun;
-    }
-
-    for (i = 0; i < ssd->n_slots; i++) {
-        f = s3c_ssd_flight(ssd, i, store);
-        reads += atomic_load_explicit(&f->reads, memory_order_relaxed);
-        writes += atomic_load_explicit(&f->writes, memory_order_relaxed);
-    }
-
-    u->reads_in_flight = reads > 0 ? (uint64_t) reads : 0;
-    u->writes_in_flight = writes > 0 ? (uint64_t) writes : 0;
-    u->budget = st->conf.budget;
-    u->budget_left = budget_left(ssd, st);
 }

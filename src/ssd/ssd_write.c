@@ -37,6 +37,7 @@ s3c_ssd_writer_create(s3c_ssd_t *ssd)
     wr->staging = p;
     ssd->writer = wr;
     s3c_ssd_batches_init(ssd);
+    s3c_ssd_dues_init(ssd);
 
     if (s3c_io_register_buffer(ssd->env.io, p, STAGING_BYTES) != S3C_OK) {
         /* everything works as before */
@@ -120,6 +121,8 @@ s3c_ssd_writer_destroy(s3c_ssd_t *ssd)
         s3c_ssd_tombstones_forget(ssd, i);
         held |= lane_destroy(ssd, i);
     }
+
+    s3c_ssd_dues_clear(ssd);
 
     /* What was open: torn, and at rest, if the kernel still writes. */
     if (s3c_ssd_lock(ssd)) {

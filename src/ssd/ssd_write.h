@@ -9,7 +9,8 @@
  *   ssd_batch   a write and its completion; batches; settling
  *   ssd_append  is there room? appenders, footers
  *   ssd_write   the writer's life and clockwork
- *   ssd_put     put, drop, reinsert; tombstones that wait
+ *   ssd_put     put, drop, reinsert
+ *   ssd_tombstone  tombstones that wait or are on their way
  *
  * LIMITS   16 batches a worker, and one footer for each closing appender.
  */
@@ -78,7 +79,8 @@ struct s3c_ssd_appender_s {
     uint32_t               at;         /* where the next record goes */
     s3c_ssd_batch_t       *first;      /* not settled, by offset; only the */
     s3c_ssd_batch_t       *last;       /* last ones can be FILLING */
-    s3c_ssd_footer_rec_t  *entries;    /* zero[0]: SUPERSEDES, till settled */
+    s3c_ssd_footer_rec_t  *entries;    /* till settled, zero[0]: SUPERSEDES;
+                                          [1], [2]: entry_due() */
     uint32_t               n_entries;
     uint32_t               n_settled;
     uint32_t               n_room;     /* of entries */
@@ -101,12 +103,16 @@ typedef struct {
     uint32_t             n_batches;    /* taken */
     uint32_t             n_syncs;      /* in flight */
     uint32_t             n_tombstones; /* waiting */
+    uint32_t             n_untold;     /* on their way, see ssd_tombstone.c */
+    uint32_t             n_due_free;
+    uint16_t             due_free[S3C_SSD_DUE_MAX];
 } s3c_ssd_lane_t;
 
 typedef struct {
     s3c_hash128_t  key;
     uint64_t       seq;                /* 0: dropped before the mount */
-    uint32_t       store;
+    uint16_t       store;
+    uint16_t       due;                /* as s3c_ssd_entry_due() */
 } s3c_ssd_tombstone_t;
 
 struct s3c_ssd_writer_s {
@@ -165,18 +171,55 @@ bool s3c_ssd_appender_is_mine(const s3c_ssd_appender_t *ap);
 /* More than this can never be staged. */
 uint64_t s3c_ssd_writer_limit(const s3c_ssd_t *ssd);
 
-/* --- ssd_put ------------------------------------------------------------- */
+/* --- ssd_tombstone ------------------------------------------------------- */
 
 void s3c_ssd_tombstone_push_locked(s3c_ssd_t *ssd, uint32_t store,
     s3c_hash128_t key, uint64_t seq);
+/* One that was staged, and not written. */
+void s3c_ssd_tombstone_again_locked(s3c_ssd_t *ssd, uint32_t store,
+    const s3c_ssd_footer_rec_t *entry);
 /* It will not be written, and a restart would find what it kills. */
 void s3c_ssd_tombstones_lost(s3c_ssd_t *ssd, uint32_t store, uint32_t n);
-/* How many the kernel does not have: who finds this worker dead must know. */
-void s3c_ssd_tombstones_publish(s3c_ssd_t *ssd);
 /* Writes those that can be. */
 void s3c_ssd_tombstones_run(s3c_ssd_t *ssd);
 /* Those of this store are not to be written any more. */
 void s3c_ssd_tombstones_forget(s3c_ssd_t *ssd, uint32_t store);
+/* It is on the device, or nobody needs it any more. */
+void s3c_ssd_due_done(s3c_ssd_t *ssd, uint32_t store, uint16_t due);
+/* A new writer: which of the slot's are free. */
+void s3c_ssd_dues_init(s3c_ssd_t *ssd);
+/* The end of a writer; what was lost has been counted. */
+void s3c_ssd_dues_clear(s3c_ssd_t *ssd);
+
+/* Where shared memory tells of a staged tombstone; 0: of none. */
+static inline uint16_t
+s3c_ssd_entry_due(const s3c_ssd_footer_rec_t *e)
+{
+    return (uint16_t) (e->zero[1] | e->zero[2] << 8);
+}
+
+static inline void
+s3c_ssd_entry_set_due(s3c_ssd_footer_rec_t *e, uint16_t due)
+{
+    e->zero[1] = (uint8_t) due;
+    e->zero[2] = (uint8_t) (due >> 8);
+}
+
+static inline s3c_ssd_frame_rec_t
+s3c_ssd_frame_of(const s3c_ssd_appender_t *ap, s3c_hash128_t key,
+    uint64_t seq, s3c_ssd_kind_t kind, const uint64_t tag[2], uint32_t size)
+{
+    return (s3c_ssd_frame_rec_t) {
+        .key_lo = key.lo,
+        .key_hi = key.hi,
+        .store_id = ap->store_id,
+        .segment_seq = ap->seq,
+        .record_seq = seq,
+        .tag = { tag[0], tag[1] },
+        .size = size,
+        .kind = (uint8_t) kind,
+    };
+}
 
 static inline s3c_ssd_place_t
 s3c_ssd_entry_place(const s3c_ssd_t *ssd, const s3c_ssd_appender_t *ap,

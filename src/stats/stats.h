@@ -109,7 +109,18 @@ typedef struct {
     uint64_t                   digest;
     const s3c_stats_member_t  *members;
     unsigned                   n_members;
+    bool                       vouched;  /* all others answer for writes */
 } s3c_stats_ring_t;
+
+/* Where keys for the origin come from that change in the course of time. */
+typedef struct {
+    s3c_slice_t  source;
+    uint64_t     refreshed;
+    uint64_t     failed;
+    bool         valid;                  /* there are keys to sign with */
+    bool         expires;                /* and they will not be, in: */
+    uint64_t     seconds;
+} s3c_stats_keys_t;
 
 /* What the printers print of one zone. They take all zones at once, since a
  * Prometheus family must stand together. `stats` may be NULL: zeros. */
@@ -123,6 +134,8 @@ typedef struct {
     const s3c_stats_store_t  *stores;
     unsigned                n_stores;
     const s3c_stats_ring_t *ring;      /* NULL: the node is alone */
+    const s3c_stats_keys_t *keys;
+    unsigned                n_keys;
 } s3c_stats_zone_t;
 
 /* A JSON string, valid whatever the bytes are: what is no UTF-8 is U+FFFD. */

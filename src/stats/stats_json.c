@@ -296,6 +296,8 @@ json_ring(s3c_writer_t *w, const s3c_stats_zone_t *zone)
     s3c_write_byte(w, '"');
     s3c_write_hex(w, digest, sizeof(digest));
     s3c_write_byte(w, '"');
+    json_key(&o, "vouched");
+    s3c_write_bytes(w, ring->vouched ? "true" : "false", ring->vouched ? 4 : 5);
     json_key(&o, "members");
     s3c_write_byte(w, '[');
 
@@ -311,6 +313,43 @@ json_ring(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 
     s3c_write_byte(w, ']');
     json_end(&o);
+}
+
+
+static void
+json_keys(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    s3c_write_byte(w, '[');
+
+    for (unsigned i = 0; i < zone->n_keys; i++) {
+        json_object_t            o = { w, "" };
+        const s3c_stats_keys_t  *k = &zone->keys[i];
+
+        if (i > 0) {
+            s3c_write_byte(w, ',');
+        }
+
+        json_key(&o, "source");
+        s3c_stats_write_string(w, k->source);
+        json_key(&o, "refreshes.ok");
+        s3c_write_u64(w, k->refreshed);
+        json_key(&o, "refreshes.failed");
+        s3c_write_u64(w, k->failed);
+        json_key(&o, "valid");
+        s3c_write_str(w, k->valid ? "true" : "false");
+        json_key(&o, "expiry_seconds");
+
+        if (k->expires) {
+            s3c_write_u64(w, k->seconds);
+
+        } else {
+            s3c_write_lit(w, "null");
+        }
+
+        json_end(&o);
+    }
+
+    s3c_write_byte(w, ']');
 }
 
 
@@ -336,6 +375,9 @@ json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 
     json_key(&o, "ring");
     json_ring(w, zone);
+
+    json_key(&o, "origin_keys");
+    json_keys(w, zone);
 
     json_key(&o, "buckets");
     json_buckets(w, zone);

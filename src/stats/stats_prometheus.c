@@ -13,6 +13,7 @@ typedef struct {
     s3c_slice_t  bucket;       /* data is NULL: no such label */
     s3c_slice_t  store;        /* the same */
     s3c_slice_t  node;         /* the same */
+    s3c_slice_t  source;       /* the same */
 } prom_sample_t;
 
 
@@ -73,6 +74,11 @@ prom_sample(s3c_writer_t *w, const prom_sample_t *s, const char *suffix,
     if (s->node.data != NULL) {
         s3c_write_lit(w, ",node=");
         prom_label_value(w, s->node);
+    }
+
+    if (s->source.data != NULL) {
+        s3c_write_lit(w, ",source=");
+        prom_label_value(w, s->source);
     }
 
     if (s->labels.len > 0) {
@@ -413,8 +419,9 @@ prom_rings(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
 
             if (family->what < S3C_STATS_RING_SHARE) {
                 prom_value(w, &s, "", NULL,
-                           family->what == S3C_STATS_RING_EPOCH
-                           ? ring->epoch : ring->n_members);
+                           family->what == S3C_STATS_RING_EPOCH ? ring->epoch
+                           : family->what == S3C_STATS_RING_VOUCHED
+                             ? ring->vouched : ring->n_members);
                 continue;
             }
 
@@ -434,6 +441,58 @@ prom_rings(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
 }
 
 
+static void
+prom_keys_one(s3c_writer_t *w, prom_sample_t *s, s3c_stats_keys_what_t what,
+    const s3c_stats_keys_t *k)
+{
+    switch (what) {
+
+    case S3C_STATS_KEYS_REFRESHES:
+        s->labels = S3C_SLICE("result=\"ok\"");
+        prom_value(w, s, "", NULL, k->refreshed);
+        s->labels = S3C_SLICE("result=\"failed\"");
+        prom_value(w, s, "", NULL, k->failed);
+        break;
+
+    case S3C_STATS_KEYS_VALID:
+        prom_value(w, s, "", NULL, k->valid);
+        break;
+
+    case S3C_STATS_KEYS_EXPIRY:
+        if (k->expires) {
+            prom_value(w, s, "", NULL, k->seconds);
+        }
+        break;
+    }
+}
+
+
+static void
+prom_keys(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
+{
+    for (size_t f = 0; s3c_stats_keys_families[f].family != NULL; f++) {
+        const s3c_stats_keys_family_t  *family = &s3c_stats_keys_families[f];
+
+        prom_computed_head(w, family->family, family->help,
+                           family->what == S3C_STATS_KEYS_REFRESHES
+                           ? "counter" : "gauge");
+
+        for (unsigned z = 0; z < n_zones; z++) {
+            for (unsigned i = 0; i < zones[z].n_keys; i++) {
+                prom_sample_t  s = {
+                    .family = s3c_slice(family->family,
+                                        strlen(family->family)),
+                    .zone = zones[z].name,
+                    .source = zones[z].keys[i].source
+                };
+
+                prom_keys_one(w, &s, family->what, &zones[z].keys[i]);
+            }
+        }
+    }
+}
+
+
 void
 s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     unsigned n_zones)
@@ -444,6 +503,7 @@ s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     prom_rows(w, &s3c_stats_store_rows, zones, n_zones);
     prom_stores(w, zones, n_zones);
     prom_rings(w, zones, n_zones);
+    prom_keys(w, zones, n_zones);
     prom_rows(w, &s3c_stats_node_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_bucket_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_hist_rows, zones, n_zones);

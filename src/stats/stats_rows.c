@@ -169,6 +169,9 @@ const s3c_stats_ring_family_t  s3c_stats_ring_families[] = {
       S3C_STATS_RING_EPOCH },
     { "s3_cache_ring_members", "Nodes in the ring, this one included",
       S3C_STATS_RING_MEMBERS },
+    { "s3_cache_ring_vouched",
+      "1 while all other nodes answer for what they write",
+      S3C_STATS_RING_VOUCHED },
     { "s3_cache_ring_share", "Share of all objects that the node owns",
       S3C_STATS_RING_SHARE },
     { "s3_cache_node_weight", "Weight of the node", S3C_STATS_NODE_WEIGHT },
@@ -182,6 +185,19 @@ const s3c_stats_ring_family_t  s3c_stats_ring_families[] = {
       "Time from a question to the node to the head of its answer",
       S3C_STATS_NODE_FIRST_BYTE },
     { NULL, NULL, S3C_STATS_RING_EPOCH }
+};
+
+
+const s3c_stats_keys_family_t  s3c_stats_keys_families[] = {
+    { "s3_cache_origin_keys_refreshes_total",
+      "Times that keys for the origin were asked for or read anew",
+      S3C_STATS_KEYS_REFRESHES },
+    { "s3_cache_origin_keys_valid",
+      "1 while there are keys to sign requests to the origin with",
+      S3C_STATS_KEYS_VALID },
+    { "s3_cache_origin_keys_expiry_seconds",
+      "Time until the keys for the origin expire", S3C_STATS_KEYS_EXPIRY },
+    { NULL, NULL, S3C_STATS_KEYS_REFRESHES }
 };
 
 

@@ -62,6 +62,7 @@ extern const s3c_stats_family_t  s3c_stats_computed[];
 typedef enum {
     S3C_STATS_RING_EPOCH = 0,
     S3C_STATS_RING_MEMBERS,
+    S3C_STATS_RING_VOUCHED,
     S3C_STATS_RING_SHARE,            /* from here on: of each member */
     S3C_STATS_NODE_WEIGHT,
     S3C_STATS_NODE_STATE,
@@ -77,6 +78,21 @@ typedef struct {
 } s3c_stats_ring_family_t;
 
 extern const s3c_stats_ring_family_t  s3c_stats_ring_families[];
+
+/* Families of the sources of keys; the last has no name. */
+typedef enum {
+    S3C_STATS_KEYS_REFRESHES = 0,    /* a counter, by its result */
+    S3C_STATS_KEYS_VALID,
+    S3C_STATS_KEYS_EXPIRY            /* of those that have one */
+} s3c_stats_keys_what_t;
+
+typedef struct {
+    const char             *family;
+    const char             *help;
+    s3c_stats_keys_what_t   what;
+} s3c_stats_keys_family_t;
+
+extern const s3c_stats_keys_family_t  s3c_stats_keys_families[];
 
 /* How it goes with another node: "up", "resting", "unasked"; of this node
  * "self". */

@@ -72,6 +72,6 @@ static_assert(sizeof(s3c_hist_sh_t) == 8 * (S3C_HIST_BUCKETS + 2), "layout");
 static_assert(offsetof(s3c_stats_sh_t, slot) % S3C_STATS_LINE == 0, "aligned");
 static_assert(sizeof(s3c_stats_slot_sh_t) % S3C_STATS_LINE == 0,
               "no line belongs to two slots");
-static_assert(sizeof(s3c_stats_slot_sh_t) <= 6144, "modest");
+static_assert(sizeof(s3c_stats_slot_sh_t) <= 8192, "modest");
 
 #endif

@@ -41,6 +41,20 @@
       "sent_bytes.origin", "")                                                 \
     X(SENT_PASS, "s3_cache_sent_bytes_total{tier=\"pass\"}",                   \
       "sent_bytes.pass", "")                                                   \
+    X(FROM_RAM, "s3_cache_answers_total{tier=\"ram\"}",                        \
+      "answers.ram", "Answers by where they came from")                        \
+    X(FROM_FLASH, "s3_cache_answers_total{tier=\"flash\"}",                    \
+      "answers.flash", "")                                                     \
+    X(FROM_MIRROR, "s3_cache_answers_total{tier=\"mirror\"}",                  \
+      "answers.mirror", "")                                                    \
+    X(FROM_PEER, "s3_cache_answers_total{tier=\"peer\"}",                      \
+      "answers.peer", "")                                                      \
+    X(FROM_JOINED, "s3_cache_answers_total{tier=\"joined\"}",                  \
+      "answers.joined", "")                                                    \
+    X(FROM_ORIGIN, "s3_cache_answers_total{tier=\"origin\"}",                  \
+      "answers.origin", "")                                                    \
+    X(FROM_PASS, "s3_cache_answers_total{tier=\"pass\"}",                      \
+      "answers.pass", "")                                                      \
     X(FILL_STARTED, "s3_cache_fills_total{event=\"started\"}",                 \
       "fills.started", "Fills of objects and blocks")                          \
     X(FILL_DONE, "s3_cache_fills_total{event=\"done\"}",                       \
@@ -63,6 +77,8 @@
       "origin.requests", "HTTP requests sent to origins, retries included")    \
     X(ORIGIN_BYTES, "s3_cache_origin_received_bytes_total",                    \
       "origin.received_bytes", "Body bytes received from origins")             \
+    X(ORIGIN_SENT, "s3_cache_origin_sent_bytes_total",                         \
+      "origin.sent_bytes", "Body bytes of writes sent to origins")             \
     X(ORIGIN_CONNECTS, "s3_cache_origin_connects_total",                       \
       "origin.connects", "New connections to origins")                         \
     X(ORIGIN_REUSED, "s3_cache_origin_reused_total",                           \
@@ -78,6 +94,90 @@
       "origin.errors.malformed", "")                                           \
     X(ORIGIN_5XX, "s3_cache_origin_errors_total{kind=\"5xx\"}",                \
       "origin.errors.5xx", "")                                                 \
+    X(WRITE_DONE, "s3_cache_writes_total{outcome=\"done\"}",                   \
+      "writes.done", "Writes by what became of them at the origin")            \
+    X(WRITE_FAILED, "s3_cache_writes_total{outcome=\"failed\"}",               \
+      "writes.failed", "")                                                     \
+    X(WRITE_UNKNOWN, "s3_cache_writes_total{outcome=\"unknown\"}",             \
+      "writes.unknown", "")                                                    \
+    X(WRITE_FENCED, "s3_cache_fenced_reads_total", "writes.fenced_reads",      \
+      "Reads sent to the origin because what they name was being written")     \
+    X(WRITE_BUCKETS, "s3_cache_bucket_drops_total", "writes.bucket_drops",     \
+      "Writes that dropped all of a bucket")                                   \
+    X(WRITE_BUSY, "s3_cache_writes_refused_total", "writes.refused",           \
+      "Writes refused because too many are under way")                         \
+    X(WRITE_UNTOLD, "s3_cache_untold_nodes_total", "writes.untold_nodes",      \
+      "Times that a node could not be told of a write")                        \
+    X(WRITE_UNSURE, "s3_cache_unsure_reads_total", "writes.unsure_reads",      \
+      "Reads validated because a node may have written untold")                \
+    X(AUTH_ALLOWED, "s3_cache_auth_total{outcome=\"allowed\"}",                \
+      "auth.allowed", "Requests by what s3_cache_auth said of them")           \
+    X(AUTH_DENIED, "s3_cache_auth_total{outcome=\"denied\"}",                  \
+      "auth.denied", "")                                                       \
+    X(AUTH_REFUSED, "s3_cache_auth_total{outcome=\"refused\"}",                \
+      "auth.refused", "")                                                      \
+    X(PURGE_KEY, "s3_cache_purges_total{kind=\"key\"}",                        \
+      "purges.key", "Purges by s3_cache_admin, by what they named")            \
+    X(PURGE_PREFIX, "s3_cache_purges_total{kind=\"prefix\"}",                  \
+      "purges.prefix", "")                                                     \
+    X(PURGE_BUCKET, "s3_cache_purges_total{kind=\"bucket\"}",                  \
+      "purges.bucket", "")                                                     \
+    X(PURGE_ALL, "s3_cache_purges_total{kind=\"all\"}",                        \
+      "purges.all", "")                                                        \
+    X(PURGE_FULL, "s3_cache_purge_overflows_total", "purges.overflows",        \
+      "Purged prefixes for which whole buckets were dropped")                  \
+    X(THROUGH_CAPTURED, "s3_cache_write_through_captured_total",               \
+      "write_through.captured",                                                \
+      "Bodies of writes, whole or parts, that were captured on their way")     \
+    X(THROUGH_KEPT, "s3_cache_write_through_kept_total",                       \
+      "write_through.kept", "Objects kept of them")                            \
+    X(THROUGH_BYTES, "s3_cache_write_through_kept_bytes_total",                \
+      "write_through.kept_bytes", "Body bytes of these objects")               \
+    X(THROUGH_HEARD, "s3_cache_write_through_heard_total",                     \
+      "write_through.heard",                                                   \
+      "Times that another node said that it has what was written")             \
+    X(THROUGH_LARGE, "s3_cache_write_through_lost_total{reason=\"large\"}",    \
+      "write_through.lost.large",                                              \
+      "Bodies of writes that were not kept, by why")                           \
+    X(THROUGH_ROOM, "s3_cache_write_through_lost_total{reason=\"room\"}",      \
+      "write_through.lost.room", "")                                           \
+    X(THROUGH_FAILED,                                                          \
+      "s3_cache_write_through_lost_total{reason=\"failed\"}",                  \
+      "write_through.lost.failed", "")                                         \
+    X(THROUGH_OVERTAKEN,                                                       \
+      "s3_cache_write_through_lost_total{reason=\"overtaken\"}",               \
+      "write_through.lost.overtaken", "")                                      \
+    X(THROUGH_CHANGED,                                                         \
+      "s3_cache_write_through_lost_total{reason=\"changed\"}",                 \
+      "write_through.lost.changed", "")                                        \
+    X(THROUGH_ORIGIN,                                                          \
+      "s3_cache_write_through_lost_total{reason=\"origin\"}",                  \
+      "write_through.lost.origin", "")                                         \
+    X(EVENT_RECEIVED, "s3_cache_events_total{outcome=\"received\"}",           \
+      "events.received", "Events of origins by what became of them")           \
+    X(EVENT_DROPPED, "s3_cache_events_total{outcome=\"dropped\"}",             \
+      "events.dropped", "")                                                    \
+    X(EVENT_REFRESHED, "s3_cache_events_total{outcome=\"refreshed\"}",         \
+      "events.refreshed", "")                                                  \
+    X(EVENT_REFUSED, "s3_cache_notifications_refused_total",                   \
+      "events.refused", "Notifications that were refused")                     \
+    X(ORIGIN_ASKED, "s3_cache_auth_origin_total{outcome=\"asked\"}",           \
+      "auth_origin.asked", "Reads by how the origin allowed them, or not")     \
+    X(ORIGIN_ALLOWED, "s3_cache_auth_origin_total{outcome=\"allowed\"}",       \
+      "auth_origin.allowed", "")                                               \
+    X(ORIGIN_REMEMBERED,                                                       \
+      "s3_cache_auth_origin_total{outcome=\"remembered\"}",                    \
+      "auth_origin.remembered", "")                                            \
+    X(ORIGIN_OTHER, "s3_cache_auth_origin_total{outcome=\"other\"}",           \
+      "auth_origin.other", "")                                                 \
+    X(LIST_KEPT, "s3_cache_lists_total{event=\"kept\"}",                       \
+      "lists.kept", "Pages of lists by what became of them")                   \
+    X(LIST_HIT, "s3_cache_lists_total{event=\"hit\"}",                         \
+      "lists.hit", "")                                                         \
+    X(LIST_REFUSED, "s3_cache_lists_total{event=\"refused\"}",                 \
+      "lists.refused", "")                                                     \
+    X(LIST_DROPS, "s3_cache_list_drops_total", "lists.drops",                  \
+      "Directories whose lists a write dropped")                               \
     X(PEER_ASKED, "s3_cache_peer_asks_total",                                  \
       "peers.asked", "Questions sent to other nodes")                          \
     X(PEER_FAILED, "s3_cache_peer_failures_total{kind=\"away\"}",              \
@@ -287,7 +387,22 @@
     X(FLASH_READ, "s3_cache_flash_read_seconds",                               \
       "latency.flash_read", "Time that a read of a record from flash took")    \
     X(FLASH_WRITE, "s3_cache_flash_write_seconds",                             \
-      "latency.flash_write", "Time that a write of a batch to flash took")
+      "latency.flash_write", "Time that a write of a batch to flash took")     \
+    X(TIER_RAM, "s3_cache_tier_first_byte_seconds{tier=\"ram\"}",              \
+      "latency.tier.ram",                                                      \
+      "Time from a request to the first byte of its answer, by tier")          \
+    X(TIER_FLASH, "s3_cache_tier_first_byte_seconds{tier=\"flash\"}",          \
+      "latency.tier.flash", "")                                                \
+    X(TIER_MIRROR, "s3_cache_tier_first_byte_seconds{tier=\"mirror\"}",        \
+      "latency.tier.mirror", "")                                               \
+    X(TIER_PEER, "s3_cache_tier_first_byte_seconds{tier=\"peer\"}",            \
+      "latency.tier.peer", "")                                                 \
+    X(TIER_JOINED, "s3_cache_tier_first_byte_seconds{tier=\"joined\"}",        \
+      "latency.tier.joined", "")                                               \
+    X(TIER_ORIGIN, "s3_cache_tier_first_byte_seconds{tier=\"origin\"}",        \
+      "latency.tier.origin", "")                                               \
+    X(TIER_PASS, "s3_cache_tier_first_byte_seconds{tier=\"pass\"}",            \
+      "latency.tier.pass", "")
 
 typedef enum {
 #define X(word, name, path, help)  S3C_STAT_##word,

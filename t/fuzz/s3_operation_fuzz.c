@@ -58,7 +58,12 @@ check_operation(const s3c_s3_operation_t *op)
         abort();
     }
 
+    if (op->is_list && (op->pass != S3C_PASS_LIST || op->head)) {
+        abort();
+    }
+
     check_value(op, op->version_id);
+    check_value(op, op->page);
 
     for (unsigned i = 0; i < S3C_S3_OVERRIDES; i++) {
         check_value(op, op->overrides[i]);
@@ -74,7 +79,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
     s3c_slice_t         rest, query;
     s3c_status_t        st;
     s3c_s3_error_t      err;
-    s3c_s3_header_t     headers[HEADERS_MAX];
+    s3c_http_header_t   headers[HEADERS_MAX];
     s3c_s3_address_t    addr = { .bucket = S3C_SLICE("bucket") };
     s3c_s3_operation_t  op;
 

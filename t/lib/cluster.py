@@ -2,9 +2,12 @@
 """Several nodes on this machine that share a ring, each with its own zone,
 workers and endpoint, before one origin."""
 
-from lib import nginx as nginx_lib
-from lib import ports, tap
+import time
 
+from lib import nginx as nginx_lib
+from lib import ports, tap, wait
+
+TICK_S = 0.01                 # of the kernel's coarse clock, at most
 SECRET = 'a secret of the ring, for tests'
 
 
@@ -14,9 +17,11 @@ class Cluster:
     a node says to another goes through .taps[of the other]. tls: a function
     that gives (certificate, key, authority) to a name; secret: None without."""
 
+    vouch = True                       # start() waits for that
+
     def __init__(self, make_nginx, origin, nodes=3, zone=None, block='',
                  location='', valid='200 206 1m', http='', server='',
-                 taps=False, tls=None, secret=SECRET, **more):
+                 taps=False, tls=None, secret=SECRET, vouch=True, **more):
         if isinstance(nodes, int):
             nodes = [{} for _ in range(nodes)]
         self.names = [f'node{i}' for i in range(len(nodes))]
@@ -29,6 +34,8 @@ class Cluster:
             lines += f'    node {name} 127.0.0.1:{port} {words};\n'
         self.nodes = []
         self._keys = 0
+        if not vouch:
+            self.vouch = False
         self.lies = False              # a test that makes nodes lie
         for name, port in zip(self.names, self.ports):
             inside, listen, outside = '', '', ''
@@ -59,7 +66,19 @@ class Cluster:
     def start(self):
         for node in self.nodes:
             node.start()
+        if not self.vouch:
+            return self
+        self.wait_vouched()
         return self
+
+    def wait_vouched(self):
+        """Until they answer for each other nothing is believed without asking,
+        nor what was asked before; and nginx asks by a clock that is late by a
+        tick, of which nodes count from each other's questions."""
+        wait.until(lambda: all((node.zone()['ring'] or {}).get('vouched')
+                               for node in self.nodes), 'all to vouch')
+        since = time.monotonic()
+        wait.until(lambda: time.monotonic() > since + 2 * TICK_S, 'a tick')
 
     # --- who has what -----------------------------------------------------
 
@@ -77,13 +96,17 @@ class Cluster:
                 return i
         raise AssertionError(f'{target} belongs to nobody')
 
-    def key_of(self, owner, bucket='bkt', prefix='k'):
-        """A key, not used before, whose object this node owns."""
+    def key_of(self, owner, bucket='bkt', prefix='k', head=None):
+        """A key, not used before, whose object this node owns.
+
+        head(node, target) asks where not everybody may.
+        """
+        head = head or (lambda node, target: node.request('HEAD', target))
         while True:
             self._keys += 1
             key = f'{prefix}{self._keys}'
             before = self.stat(owner, 'asked')
-            answer = self.nodes[owner].request('HEAD', f'/{bucket}/{key}')
+            answer = head(self.nodes[owner], f'/{bucket}/{key}')
             assert answer.status == 404, answer.status
             if self.stat(owner, 'asked') == before:
                 return key

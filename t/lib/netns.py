@@ -181,6 +181,20 @@ class Net:
 
         wait.until(forwards, f'a link of node {node}')
 
+    def part(self, nodes):
+        """These do not reach each other any more, nor are told so; the hub and
+        the other nodes do reach them."""
+        self._isolate(nodes, 'on')
+
+    def join(self, nodes):
+        """After part()."""
+        self._isolate(nodes, 'off')
+
+    def _isolate(self, nodes, state):
+        for node in nodes:
+            self.hub.run('bridge', 'link', 'set', 'dev', self.nodes[node].port,
+                         'isolated', state)
+
     def _state(self, node, state):
         self.hub.run('bridge', 'link', 'set', 'dev', self.nodes[node].port,
                      'state', _PORT[state])

@@ -16,6 +16,7 @@ by the kernel if that is killed. Everything lies in the folder given.
 
 import argparse
 import base64
+import contextlib
 import fcntl
 import json
 import os
@@ -257,8 +258,17 @@ class Rgw:
 class Shared:
     """An RGW that another process runs: the same attributes as Rgw.env()."""
 
-    def __init__(self, found):
+    def __init__(self, found, folder):
         self.__dict__.update(found)
+        self.lock = f'{folder}/topics.lock'
+
+    @contextlib.contextmanager
+    def topics_locked(self):
+        """An RGW keeps all topics of a user in one object, and refuses the
+        later of two that change it at once."""
+        with open(self.lock, 'w', encoding='ascii') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def serve(folder, owner_pid, remove=False):
@@ -313,7 +323,7 @@ def shared(folder, owner_pid, remove=False):
                     f.write(f'Ceph RGW did not start:\n{why}')
                 raise Failed(f'Ceph RGW did not start:\n{why}')
         with open(state, encoding='utf-8') as f:
-            return Shared(json.load(f))
+            return Shared(json.load(f), folder)
 
 
 def main():

@@ -204,7 +204,7 @@ class Ring(Cluster):
                         f'    member {machine.address}:{PORTS["peers"]} '
                         f'{words};\n    self {self.names[i]};\n')
                     leases = (f's3_cache_redis hot {{ server unix:{redis.path};'
-                              ' lease 1s; }\n')
+                              ' lease 2s; }\n')
                 self.nodes.append(make_nginx(
                     Node, net=self.net, number=i,
                     http=nginx_lib.s3_zone(**(zone or {}))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""boto3 as the tests want it: no retries, path style, long pools."""
+"""boto3 as the tests want it: no retries, path style, long pools; and which
+aws there are."""
+
+import os
+import shutil
 
 import boto3
 import botocore
@@ -23,3 +27,12 @@ def client(url, access_key=None, secret_key=None, region='us-east-1',
 def of(rgw, url=None, **more):
     """A client with the first user of an Rgw, at it or at another url."""
     return client(url or rgw.url, rgw.access_key, rgw.secret_key, **more)
+
+
+def found_aws():
+    """Debian's aws, and another one that comes first in PATH."""
+    found = {}
+    for path in ('/usr/bin/aws', shutil.which('aws')):
+        if path and os.path.exists(path):
+            found.setdefault(os.path.realpath(path), path)
+    return sorted(found.values())

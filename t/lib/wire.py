@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lib.cluster import SECRET
 
 ASK, META, DATA, END, CANCEL, WINDOW, PING, PONG, GOODBYE = range(1, 10)
-OBJECT, HEAD, BLOCK = 1, 2, 3
+OBJECT, HEAD, BLOCK, FENCE, LIFT, VOUCH = range(1, 7)
 HEADER = 'X-S3-Cache-Hello'
 _FRAME = struct.Struct('<IBBHII')
 _ASK = struct.Struct('<QQQQqIBBHHHHH')
@@ -194,7 +194,7 @@ def connect(port, name='node0', peer='node1', secret=SECRET):
 
 class Node:
     """A node that says what it is told: talk(link, stream, ask) is called for
-    every question, in the thread of its link. `greet(client_hello)`, if given,
+    every question, in the thread of its link; those for objects are in .asked. `greet(client_hello)`, if given,
     answers the Upgrade with bytes of its own, and closes."""
 
     def __init__(self, port, name, talk=None, greet=None):
@@ -251,7 +251,8 @@ class Node:
                 kind, stream, _, body = link.hear()
                 if kind == ASK:
                     found = parse_ask(body)
-                    self.asked.append(found)
+                    if found['what'] <= BLOCK:
+                        self.asked.append(found)
                     self.talk(link, stream, found)
 
 

@@ -69,6 +69,13 @@ class Rule:
     times: int = None          # for how many; None: for all from then on
     when: object = None        # or any function of the Request
 
+    # while the body of a request comes: for all requests that are meant,
+    # whatever `nth` and `times` say
+    no_continue: bool = False  # Expect is left alone
+    early: bool = False        # answered before any of it is read; then read
+    body_gate: Gate = None     # it is read up to byte `at`, then not
+    body_cut_at: int = None    # closed after so many bytes of it
+
     # before an answer
     before: object = None      # a function of the Request, called first
     hang: bool = False         # never answer, keep the connection
@@ -76,6 +83,7 @@ class Rule:
     reset: bool = False        # closing, by this rule, is an RST
     head_delay_s: float = 0
     gate: Gate = None
+    reply_delay_s: float = 0   # between what is done or read and its answer
 
     # another answer
     raw: bytes = None          # sent as it is, then closed
@@ -105,11 +113,20 @@ class Rule:
 
     seen: int = dataclasses.field(default=0, repr=False)
 
+    @property
+    def uploads(self):
+        """Is it about the body of requests?"""
+        return bool(self.no_continue or self.early or self.body_gate
+                    or self.body_cut_at is not None)
+
+    def means(self, request):
+        return (self.bucket in (None, request.bucket)
+                and self.key in (None, request.key)
+                and self.method in (None, request.method)
+                and (not self.when or self.when(request)))
+
     def holds(self, request):
-        if (self.bucket not in (None, request.bucket)
-                or self.key not in (None, request.key)
-                or self.method not in (None, request.method)
-                or (self.when and not self.when(request))):
+        if not self.means(request):
             return False
         self.seen += 1
         return (self.seen >= self.nth and (
@@ -125,6 +142,7 @@ class Request:
     headers: list              # (name, value) as they were sent
     head: bytes                # the whole head as it was sent
     body: bytes = b''
+    body_bytes: int = 0        # of it, read so far
     bucket: str = ''
     key: str = ''
     query: dict = dataclasses.field(default_factory=dict)

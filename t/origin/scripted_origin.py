@@ -41,7 +41,8 @@ from origin import objects, sigv4                        # noqa: E402
 from origin.control import Control                       # noqa: E402
 from origin.malformed import MALFORMED                   # noqa: E402
 from origin.objects import Object, S3Error               # noqa: E402
-from origin.rule import Gate, Request, Rule              # noqa: E402
+from origin.rule import PIECE, Gate, Request, Rule       # noqa: E402
+from origin.writes import Writes                         # noqa: E402
 
 ISO_DATE = '%Y-%m-%dT%H:%M:%S.000Z'
 REASONS = {200: 'OK', 204: 'No Content', 206: 'Partial Content',
@@ -71,6 +72,7 @@ class ScriptedOrigin:
         self._numbers = itertools.count()
         self._connection_numbers = itertools.count()
         self.buckets = collections.defaultdict(dict)  # [bucket][key]: [Object]
+        self.writes = Writes(self)
         self.rules = []
         self.requests = []
         self.accepted = 0              # connections, ever
@@ -260,6 +262,12 @@ class ScriptedOrigin:
                 if request is None:
                     break
                 await self._answer(request, writer)
+                if request.header('content-length') and any(
+                        r.early and r.means(request) for r in self.rules):
+                    left = int(request.header('content-length'))
+                    while left > 0:
+                        left -= len(await reader.readexactly(
+                            min(left, PIECE)))
         except (_Closed, ConnectionError, asyncio.IncompleteReadError,
                 asyncio.LimitOverrunError, asyncio.CancelledError, OSError):
             pass
@@ -286,7 +294,14 @@ class ScriptedOrigin:
                           headers, head, came_s=came_s)
         self._address(request)
         self.requests.append(request)
-        if (request.header('expect') or '').lower() == '100-continue':
+        rule = Rule()
+        for candidate in list(self.rules):
+            if candidate.uploads and candidate.means(request):
+                rule = candidate
+        if rule.early:
+            return request
+        if ((request.header('expect') or '').lower() == '100-continue'
+                and not rule.no_continue):
             writer.write(b'HTTP/1.1 100 Continue\r\n\r\n')
         if (request.header('transfer-encoding') or '').lower() == 'chunked':
             body = b''
@@ -297,9 +312,25 @@ class ScriptedOrigin:
                     break
             request.body = body
         elif request.header('content-length'):
-            request.body = await reader.readexactly(
-                int(request.header('content-length')))
+            await self._read_body(request, rule, reader, writer)
         return request
+
+    async def _read_body(self, request, rule, reader, writer):
+        left, pieces = int(request.header('content-length')), []
+        while left > 0:
+            piece = min(left, PIECE)
+            if rule.body_cut_at is not None:
+                piece = min(piece, rule.body_cut_at - request.body_bytes)
+                if piece == 0:
+                    self._close(rule, writer)
+            if rule.body_gate:
+                await rule.body_gate.passed(request.body_bytes)
+                room = rule.body_gate.room(request.body_bytes)
+                piece = piece if room is None else min(piece, room)
+            pieces.append(await reader.readexactly(piece))
+            request.body_bytes += piece
+            left -= piece
+        request.body = b''.join(pieces)
 
     def _address(self, request):
         path, _, query = request.target.partition('?')
@@ -333,6 +364,8 @@ class ScriptedOrigin:
             await rule.gate.passed(-1)
 
         reply = self._reply(request, rule)
+        if rule.reply_delay_s:
+            await asyncio.sleep(rule.reply_delay_s)
         if rule.malformed or rule.raw is not None:
             raw = rule.raw
             if rule.malformed:
@@ -390,6 +423,9 @@ class ScriptedOrigin:
 
     def _s3(self, request, rule):
         method, query = request.method, request.query
+        done = self.writes.answer(request)
+        if done:
+            return done
         if not request.bucket:
             names = ''.join(f'<Bucket><Name>{escape(n)}</Name></Bucket>'
                             for n in sorted(self.buckets))
@@ -404,34 +440,24 @@ class ScriptedOrigin:
                               'The specified bucket does not exist',
                               BucketName=request.bucket)
             return self._list(request)
-        if method == 'PUT':
-            kept = {k: v for k, v in request.headers
-                    if k.lower().startswith('x-amz-meta-')
-                    or k.lower() in ('content-type', 'cache-control',
-                                     'content-encoding', 'expires',
-                                     'content-disposition',
-                                     'content-language')}
-            obj = self.put(request.bucket, request.key, request.body, kept)
-            return objects.Reply(200, [('ETag', obj.etag)])
-        if method == 'DELETE':
-            self.delete(request.bucket, request.key)
-            return objects.Reply(204, [])
         if method not in ('GET', 'HEAD'):
             raise S3Error(405, 'MethodNotAllowed')
-        obj = rule.object or self._find(request, query.get('versionId'))
+        obj = rule.object or self.find(request.bucket, request.key,
+                                       query.get('versionId'))
         return objects.read(obj, request.header, query, rule.ignore_range,
                             rule.ignore_if_match)
 
-    def _find(self, request, version_id):
-        if request.bucket not in self.buckets:
+    def find(self, bucket, key, version_id=None):
+        """The Object, or S3Error."""
+        if bucket not in self.buckets:
             raise S3Error(404, 'NoSuchBucket',
                           'The specified bucket does not exist',
-                          BucketName=request.bucket)
-        versions = self.buckets[request.bucket].get(request.key)
+                          BucketName=bucket)
+        versions = self.buckets[bucket].get(key)
         if not versions:
             raise S3Error(404, 'NoSuchKey',
                           'The specified key does not exist.',
-                          Key=request.key.encode(
+                          Key=key.encode(
                               'utf-8', 'surrogateescape').decode('latin-1'))
         obj = versions[-1]
         if version_id is not None:

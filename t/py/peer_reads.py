@@ -16,6 +16,7 @@ KIB, MIB = 1 << 10, 1 << 20
 BLOCK, STRIPE = 64 * KIB, 256 * KIB
 LARGE = 's3_cache_block_size 64k;'
 STRIPES = '    stripe 256k;\n'
+QUICK = '    retry 300ms;\n'
 GENERATED = {'date', 'server', 'connection', 'x-cache', 'x-tier', 'age',
              'x-amz-request-id'}
 
@@ -93,6 +94,12 @@ def asked_twice(origin):
     seen = [(r.method, r.key, r.query.get('versionId'), r.header('range'))
             for r in origin.requests]
     return sorted({s for s in seen if seen.count(s) > 1}, key=str)
+
+
+def fetches(origin):
+    """How often it was asked for bytes. (What a node kept from before it could
+    be told of writes it validates once, by a HEAD.)"""
+    return sum(r.method == 'GET' for r in origin.requests)
 
 
 def blocks(size):

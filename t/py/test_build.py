@@ -194,7 +194,10 @@ def test_install(tmp_path):
     status, said = run('make', 'install', f'BUILD={BUILD}',
                        f'DESTDIR={tmp_path}')
     assert status == 0, said
-    assert (tmp_path / 'usr/lib/nginx/modules' / MODULE_NAME).exists()
+    for name in (f'lib/nginx/modules/{MODULE_NAME}', 'bin/s3cachectl',
+                 'share/man/man1/s3cachectl.1',
+                 'share/bash-completion/completions/s3cachectl'):
+        assert (tmp_path / 'usr' / name).exists(), name
 
 
 def test_make_alone_builds(tmp_path):

@@ -55,8 +55,10 @@ def test_a_right_configuration_is_accepted(make_nginx):
             s3_cache_valid any forever; s3_cache_freshness strict;
             s3_cache_stale_while_revalidate 1m; s3_cache_stale_if_error 1d;
             s3_cache_client_no_cache off; s3_cache_read_ahead 32;
+            s3_cache_list 90s;
             s3_cache_headers off; s3_cache_direct_send on;
-            s3_cache_auth off;''')
+            s3_cache_write_through 10m max=1g; s3_cache_auth origin;
+            s3_cache_auth_valid 1m;''')
     assert code == 0, text
     assert SECRET not in text
 
@@ -141,6 +143,10 @@ def test_a_zone_that_is_unknown(make_nginx):
     ('s3_cache_valid 200 x;', 'invalid time value "x"'),
     ('s3_cache_valid 500 1m;', 'invalid status "500"'),
     ('s3_cache_valid x 1m;', 'invalid status "x"'),
+    ('s3_cache_list x;', 'invalid time value "x" of "s3_cache_list"'),
+    ('s3_cache_list 0;', 'invalid time value "0" of "s3_cache_list"'),
+    ('s3_cache_list 1m off;', 'invalid number of arguments'),
+    ('s3_cache_list 1m; s3_cache_list off;', 'is duplicate'),
     ('s3_cache_freshness soon;', 'invalid value "soon"'),
     ('s3_cache_stale_while_revalidate x;', 'invalid value'),
     ('s3_cache_stale_if_error x;', 'invalid value'),
@@ -149,7 +155,41 @@ def test_a_zone_that_is_unknown(make_nginx):
     ('s3_cache_read_ahead 33;', 'must be'),
     ('s3_cache_headers x;', 'invalid value "x"'),
     ('s3_cache_direct_send x;', 'invalid value "x"'),
-    ('s3_cache_auth keys;', 'invalid value "keys"'),
+    ('s3_cache_write_through x;', 'invalid time value "x"'),
+    ('s3_cache_write_through 0;', 'invalid time value "0"'),
+    ('s3_cache_write_through -1m;', 'invalid time value "-1m"'),
+    ('s3_cache_write_through on;', 'invalid time value "on"'),
+    ('s3_cache_write_through 1m max=x;', 'invalid size "x"'),
+    ('s3_cache_write_through 1m max=0;', 'invalid size "0"'),
+    ('s3_cache_write_through 1m max=;', 'invalid size ""'),
+    ('s3_cache_write_through 1m min=1m;', 'invalid parameter "min=1m"'),
+    ('s3_cache_write_through off max=1m;', 'invalid parameter "max=1m"'),
+    ('s3_cache_write_through 1m max=1m x;', 'number of arguments'),
+    ('s3_cache_write_through 1m; s3_cache_write_through off;',
+     'is duplicate'),
+    ('s3_cache_auth on;', 'invalid value "on"'),
+    ('s3_cache_auth keys;', 'needs "s3_cache_credentials"'),
+    ('s3_cache_credentials;', 'number of arguments'),
+    ('s3_cache_credentials /does/not/exist;', 'No such file'),
+    ('s3_cache_credentials /dev/null;', 'no regular file'),
+    ('s3_cache_credentials / interval=1s;', 'no regular file'),
+    ('s3_cache_credentials a interval=0;', 'invalid interval "0"'),
+    ('s3_cache_credentials a interval=x;', 'invalid interval "x"'),
+    ('s3_cache_credentials a every=1s;', 'invalid parameter "every=1s"'),
+    ('s3_cache_auth_hosts a/b;', 'invalid host "a/b"'),
+    ('s3_cache_auth_hosts "a b";', 'invalid host "a b"'),
+    ('s3_cache_auth_hosts "";', 'invalid host ""'),
+    (f's3_cache_auth_hosts {"h " * 17};', 'at most 16 hosts'),
+    ('s3_cache_auth_hosts a; s3_cache_auth_hosts b;', 'is duplicate'),
+    ('s3_cache_auth_regions "a/b";', 'invalid region "a/b"'),
+    (f's3_cache_auth_regions {"r" * 65};', 'invalid region'),
+    ('s3_cache_auth_skew x;', 'invalid value'),
+    ('s3_cache_auth_presigned_max 8d;', 'at most 7 days'),
+    ('s3_cache_auth_v2 x;', 'invalid value "x"'),
+    ('s3_cache_auth_valid x;', 'invalid value'),
+    ('s3_cache_auth_valid -1;', 'invalid value'),
+    ('s3_cache_auth_valid;', 'number of arguments'),
+    ('s3_cache_auth origin;', 'needs "s3_cache_origin_credentials"'),
     ('s3_cache_status xml;', 'invalid format "xml"'),
     ('s3_cache_status; s3_cache_status;', 'is duplicate'),
     ('s3_cache_zone cold:8m;', 'not allowed here'),

@@ -5,8 +5,6 @@ body that is visibly cut, and nothing wrong is ever kept."""
 import hashlib
 import itertools
 import socket
-import struct
-import threading
 
 import pytest
 
@@ -515,87 +513,6 @@ def test_an_origin_that_was_down_is_found_again(make_gateway):
                        'the origin is back again')
     finally:
         ports.release(port)
-
-
-# --- several addresses --------------------------------------------------------------------
-
-class Dns:
-    """A name server that knows one name; `addresses` may change."""
-
-    def __init__(self, addresses, ttl=1):
-        self.addresses, self.ttl, self.asked = list(addresses), ttl, 0
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(('127.0.0.1', 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                query, peer = self.sock.recvfrom(512)
-            except OSError:
-                return
-            if not query:
-                return
-            end = query.index(b'\0', 12) + 5
-            kind = struct.unpack('>H', query[end - 4:end - 2])[0]
-            found = self.addresses if kind == 1 else []
-            self.asked += kind == 1
-            reply = query[:2] + struct.pack('>HHHHH', 0x8180, 1, len(found),
-                                            0, 0) + query[12:end]
-            for address in found:
-                reply += struct.pack('>HHHIH', 0xc00c, 1, 1, self.ttl, 4)
-                reply += socket.inet_aton(address)
-            self.sock.sendto(reply, peer)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.sendto(b'', self.sock.getsockname())
-        self.sock.close()
-
-
-class Named:
-    def __init__(self, port):
-        self.url = f'http://origin.test:{port}'
-
-
-@pytest.mark.parametrize('living', ['127.0.0.2', '127.0.0.3', '127.0.0.4'])
-def test_one_of_several_addresses_is_enough(make_gateway, living):
-    addresses = ['127.0.0.2', '127.0.0.3', '127.0.0.4']
-    with ScriptedOrigin(host=living) as origin, Dns(addresses) as dns:
-        nginx = make_gateway(
-            Named(origin.port), f'resolver 127.0.0.1:{dns.port} ipv6=off;')
-        for i in range(12):
-            body = pattern(5000, i)
-            origin.put('bkt', f'key{i}', body)
-            assert nginx.get(f'/bkt/key{i}').body == body
-
-
-def test_an_origin_that_moves_is_followed(make_gateway):
-    with ScriptedOrigin(host='127.0.0.2') as first, \
-            ScriptedOrigin(host='127.0.0.3', port=first.port) as second, \
-            Dns(['127.0.0.2']) as dns:
-        nginx = make_gateway(
-            Named(first.port),
-            f'resolver 127.0.0.1:{dns.port} ipv6=off valid=1s;')
-        first.put('bkt', 'key', b'first')
-        second.put('bkt', 'new', b'second')
-        assert nginx.get('/bkt/key').body == b'first'
-        dns.addresses[:] = ['127.0.0.3']
-        first.stop()
-        wait.until(lambda: nginx.get('/bkt/new').status == 200,
-                   'the new address')
-        assert nginx.get('/bkt/new').body == b'second'
-
-
-def test_a_name_that_cannot_be_resolved_is_a_502(make_gateway):
-    with Dns([]) as dns:
-        nginx = make_gateway(
-            Named(80), f'resolver 127.0.0.1:{dns.port} ipv6=off;')
-        answer = nginx.get('/bkt/key')
-        assert answer.status == 502 and b'<Code>' in answer.body
 
 
 @pytest.mark.parametrize('first, last', [(None, None), (0, LARGE - 2),

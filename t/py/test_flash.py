@@ -247,17 +247,18 @@ def test_times_outlive_a_restart(origin, make_flash):
     def age():
         return int(nginx.get('/bkt/key').getheader('Age'))
 
-    wait.until(lambda: age() >= 2, 'it ages')
+    wait.until(lambda: age() >= 4, 'it ages')
     store.wait_on_media([store_path(nginx)], [b'x' * 1000])
     nginx.restart('quit')
     store.wait_state(nginx)
-    assert 2 <= age() <= time.time() - begin + 2
+    assert 4 <= age() <= time.time() - begin + 2
     answer = nginx.request(target='/bkt/key', name='strict')
     assert answer.getheader('X-Cache') == 'REVALIDATED'
     checked = time.time()
     nginx.restart('quit')
     store.wait_state(nginx)
-    assert age() <= time.time() - checked + 1
+    # of seconds of the wall clock, as when it was written: never too young
+    assert age() < time.time() - checked + 2
     assert [r.method for r in origin.requests] == ['GET', 'HEAD']
 
 

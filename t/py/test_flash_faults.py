@@ -2,8 +2,10 @@
 """A store that fails: a miss, a counter and a line in the log; never a wrong
 byte, and never a client that the origin could have served."""
 
+import os
 import random
 import re
+import signal
 
 import pytest
 
@@ -301,6 +303,47 @@ def test_what_changed_while_a_store_was_out_never_comes_back(
     store.wait_state(nginx)
     # were an older version there, it would be fresh enough for the new TTL
     mine.fetch(nginx)
+
+
+@pytest.mark.parametrize('alone', [False, True])
+def test_a_drop_that_the_kernel_throws_away(disk, origin, make_faulty, alone):
+    """The worker is killed while its drops are on their way. Another one writes
+    them, without loss of anything else; if none is left, the master sees that
+    all is lost."""
+    nginx = make_faulty(origin, workers=1)
+    mine = Objects(origin, 10, (5_000, 50_000))
+    cold(disk, nginx, mine)
+    changed = mine.targets[:3]
+    rule = disk.on('write', hold=True, error='EIO', times=100)
+    for number, target in enumerate(changed):
+        mine.bodies[target] = pattern(3000 + number, 900 + number)
+        assert nginx.request('PUT', target,
+                             body=mine.bodies[target]).status == 200
+    disk.wait_held()
+    worker, = nginx.worker_pids()
+    nginx.killed.add(worker)
+    if alone:
+        nginx.send_signal(signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    if alone:
+        nginx.send_signal(signal.SIGQUIT)
+    disk.off(rule)
+    if alone:
+        nginx.send_signal(signal.SIGCONT)
+        nginx.child.wait(20)
+        assert 'holds what was dropped' in nginx.log()
+        nginx.start()
+    else:
+        wait.until(lambda: nginx.worker_pids() not in ([], [worker]),
+                   'another worker')
+        wait.until(lambda: count(nginx, 'writes', 'in_flight') == 0, 'rest')
+        nginx.restart('quit')
+        assert 'holds what was dropped' not in nginx.log()
+    records = store.wait_state(nginx)[0]['records']
+    assert records == (0 if alone else 7)
+    assert mine.fetch(nginx, changed) == {'origin': 3}
+    assert mine.fetch(nginx, mine.targets[3:]) == {
+        'origin' if alone else 'flash': 7}
 
 
 def test_one_store_of_two_fails_alone(disk, origin, make_flash):

@@ -79,6 +79,23 @@ def test_a_link_that_is_cut_and_healed(make_net, how):
             net.heal(1)
 
 
+def test_machines_that_do_not_reach_each_other(make_net):
+    net = make_net(3)
+    with listen(net, 1) as one, listen(net, 2) as two:
+        for _ in range(2):
+            say(net, 1, b'x')
+            assert heard(one)[0] == b'x'
+            net.part((0, 1))
+            with pytest.raises(TimeoutError):      # nobody refuses it
+                say(net, 1, b'lost', 0.3)
+            say(net, 2, b'y')
+            assert heard(two)[0] == b'y'
+            with net.hub.connect((net.nodes[1].address, PORT), 5) as sock:
+                sock.sendall(b'z')
+            assert heard(one)[0] == b'z'
+            net.join((0, 1))
+
+
 def test_links_that_are_slow_or_lose(make_net):
     net = make_net()
     with listen(net, 1) as one:

@@ -13,7 +13,7 @@ from lib import store, wait
 from lib.reader import Cut, Reader
 from origin.objects import pattern
 from peer_reads import (BLOCK, KIB, MIB, STRIPE, asked_twice, blocks, check,
-                        get, make_cluster, shown)
+                        fetches, get, make_cluster, shown)
 
 __all__ = ['make_cluster']
 
@@ -446,10 +446,10 @@ def test_flash_stores_behind(origin, make_cluster):
     cluster.cold()
     for node in cluster.nodes:
         store.wait_state(node)
-    asked = len(origin.requests)
+    asked = fetches(origin)
     for node in cluster.nodes:
         mine.fetch(node)
-    assert len(origin.requests) == asked
+    assert fetches(origin) == asked
     rng = random.Random(1)
     for _ in range(60):
         target = rng.choice(mine.targets)
@@ -457,7 +457,7 @@ def test_flash_stores_behind(origin, make_cluster):
         first = rng.randrange(size)
         mine.get(rng.choice(cluster.nodes), target,
                  (first, min(size - 1, first + rng.randrange(200_000))))
-    assert len(origin.requests) == asked
+    assert fetches(origin) == asked
 
 
 def test_consumers_own_nothing(origin, make_cluster):

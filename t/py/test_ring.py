@@ -23,7 +23,7 @@ from flash_reads import Load, Objects
 from lib import netns, store, wait
 from lib.ring import Ring
 from origin.objects import pattern
-from test_redis import agree
+from redis_nodes import agree
 from test_ring_redis import settled
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -50,12 +50,15 @@ class Bucket:
 def make_ring(make_nginx, tmp_path, rgw):
     """make_ring(nodes=3, ...): a started Ring before the RGW, of blocks of 64
     KiB and stripes of 1 MiB. At the end nothing may be held in any node that
-    still runs, and no node may have got a wrong answer from another."""
+    still runs, and no node may have got a wrong answer from another. origin:
+    another one than the RGW."""
     made = []
 
-    def make(nodes=3, block='', location='', stores=(), start=True, **more):
+    def make(nodes=3, block='', location='', stores=(), start=True,
+             origin=None, **more):
         try:
-            ring = Ring(make_nginx, tmp_path, rgw, nodes=nodes, stores=stores,
+            ring = Ring(make_nginx, tmp_path, origin or rgw, nodes=nodes,
+                        stores=stores,
                         block=f'    stripe {STRIPE};\n{TIMES}{block}',
                         location=LARGE + location, **more)
         except netns.Unavailable as e:

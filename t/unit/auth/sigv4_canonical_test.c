@@ -37,7 +37,7 @@ the_example_of_aws_is_reproduced(void **state)
         "\n"
         "host;range;x-amz-content-sha256;x-amz-date\n"
         EMPTY;
-    const s3c_sigv4_header_t   headers[] = {
+    const s3c_http_header_t  headers[] = {
         { S3C_SLICE("X-Amz-Date"), S3C_SLICE("20130524T000000Z") },
         { S3C_SLICE("Range"), S3C_SLICE("bytes=0-9") },
         { S3C_SLICE("x-amz-content-sha256"), S3C_SLICE(EMPTY) },
@@ -144,6 +144,28 @@ paths_and_queries_are_encoded_and_sorted(void **state)
 
 
 static void
+a_path_that_is_coded_goes_in_as_it_is(void **state)
+{
+    static const char          want[] = "GET\n/a%2fb+%61\n\n\n\n\nh";
+    uint8_t                    buf[64];
+    s3c_writer_t               w;
+    const s3c_sigv4_request_t  req = {
+        .method = S3C_SLICE("GET"),
+        .path = S3C_SLICE("/a%2fb+%61"),
+        .path_is_coded = true,
+        .payload_hash = S3C_SLICE("h"),
+    };
+
+    (void) state;
+
+    s3c_writer_init(&w, buf, sizeof(buf));
+    assert_int_equal(s3c_sigv4_canonical(&req, &w), S3C_OK);
+    assert_true(s3c_slice_eq(s3c_writer_slice(&w),
+                             s3c_slice(want, sizeof(want) - 1)));
+}
+
+
+static void
 a_query_that_cannot_be_read_is_invalid(void **state)
 {
     static const char *const  rows[] = {
@@ -196,7 +218,7 @@ headers_are_joined_trimmed_and_collapsed(void **state)
         "\n"
         "a;host;x-amz-meta-a;x-amz-meta-b;x-amz-meta-b-c\n"
         "UNSIGNED-PAYLOAD";
-    const s3c_sigv4_header_t   headers[] = {
+    const s3c_http_header_t  headers[] = {
         { S3C_SLICE("X-Amz-Meta-B"), S3C_SLICE("z") },
         { S3C_SLICE("x-amz-meta-b-c"), S3C_SLICE("q") },
         { S3C_SLICE("x-amz-meta-b"), S3C_SLICE(" a \t ,") },
@@ -233,7 +255,7 @@ headers_that_would_forge_lines_or_are_too_many_are_invalid(void **state)
 {
     uint8_t              buf[8192];
     s3c_writer_t         w;
-    s3c_sigv4_header_t   headers[S3C_SIGV4_HEADERS_MAX + 1];
+    s3c_http_header_t    headers[S3C_SIGV4_HEADERS_MAX + 1];
     s3c_sigv4_request_t  req = {
         .method = S3C_SLICE("GET"),
         .path = S3C_SLICE("/"),
@@ -270,6 +292,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(the_example_of_aws_is_reproduced),
         cmocka_unit_test(paths_and_queries_are_encoded_and_sorted),
+        cmocka_unit_test(a_path_that_is_coded_goes_in_as_it_is),
         cmocka_unit_test(a_query_that_cannot_be_read_is_invalid),
         cmocka_unit_test(a_query_has_a_largest_number_of_parameters),
         cmocka_unit_test(headers_are_joined_trimmed_and_collapsed),

@@ -33,7 +33,7 @@ static const s3c_sigv4_identity_t  example = {
 
 static const struct {
     const char          *method, *path, *query, *hash;
-    s3c_sigv4_header_t   extra[EXTRA_MAX];
+    s3c_http_header_t    extra[EXTRA_MAX];
     const char          *signed_headers, *signature;
 } examples[] = {
     { "GET", "/test.txt", "", EMPTY,
@@ -68,7 +68,7 @@ text(const char *s)
 static s3c_status_t
 sign_example(size_t i, const s3c_sigv4_identity_t *id, s3c_writer_t *w)
 {
-    s3c_sigv4_header_t   headers[3 + EXTRA_MAX] = {
+    s3c_http_header_t  headers[3 + EXTRA_MAX] = {
         { S3C_SLICE("Host"), HOST },
         { S3C_SLICE("x-amz-content-sha256"), text(examples[i].hash) },
         { S3C_SLICE("x-amz-date"), S3C_SLICE(DATE) },

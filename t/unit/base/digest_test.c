@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Digests against FIPS 180-4, RFC 4231 and NIST's CAVP vectors of GCM without
- * plaintext (gcmEncryptExtIV128.rsp).
+ * Digests against FIPS 180-4, RFC 2202, RFC 4231 and NIST's CAVP vectors of
+ * GCM without plaintext (gcmEncryptExtIV128.rsp).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,6 +82,36 @@ hmac_is_that_of_rfc_4231(void **state)
         assert_int_equal(s3c_hmac_sha256(rows[i].key, rows[i].in, out),
                          S3C_OK);
         check_hex(out, rows[i].hex);
+    }
+}
+
+
+static void
+hmac_sha1_is_that_of_rfc_2202(void **state)
+{
+    static const struct {
+        s3c_slice_t  key, in;
+        const char  *hex;
+    } rows[] = {
+        { S3C_SLICE("\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"
+                    "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"),
+          S3C_SLICE("Hi There"), "b617318655057264e28bc0b6fb378c8ef146be00" },
+        { S3C_SLICE("Jefe"), S3C_SLICE("what do ya want for nothing?"),
+          "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79" },
+        { { NULL, 0 }, { NULL, 0 },
+          "fbdb1d1b18aa6c08324b7d64b71fb76370690e1d" },
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        uint8_t       out[S3C_DIGEST_SHA1_BYTES], hex[2 * sizeof(out)];
+        s3c_writer_t  w;
+
+        assert_int_equal(s3c_hmac_sha1(rows[i].key, rows[i].in, out), S3C_OK);
+        s3c_writer_init(&w, hex, sizeof(hex));
+        s3c_write_hex(&w, out, sizeof(out));
+        assert_memory_equal(hex, rows[i].hex, sizeof(hex));
     }
 }
 
@@ -222,12 +252,36 @@ equal_is_equal_in_every_bit(void **state)
 }
 
 
+static void
+md5_is_that_of_rfc_1321(void **state)
+{
+    static const uint8_t  abc[S3C_DIGEST_MD5_BYTES] = {
+        0x90, 0x01, 0x50, 0x98, 0x3c, 0xd2, 0x4f, 0xb0,
+        0xd6, 0x96, 0x3f, 0x7d, 0x28, 0xe1, 0x7f, 0x72 };
+
+    uint8_t    out[S3C_DIGEST_MD5_BYTES];
+    s3c_sha_t  md5;
+
+    (void) state;
+
+    assert_int_equal(s3c_md5_init(&md5), S3C_OK);
+    assert_int_equal(s3c_sha_add(&md5, S3C_SLICE("a")), S3C_OK);
+    assert_int_equal(s3c_sha_add(&md5, S3C_SLICE("bc")), S3C_OK);
+    assert_int_equal(s3c_sha_end(&md5, out), S3C_OK);
+    s3c_sha_fini(&md5);
+
+    assert_memory_equal(out, abc, sizeof(abc));
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(sha256_is_that_of_fips_180),
+        cmocka_unit_test(md5_is_that_of_rfc_1321),
         cmocka_unit_test(hmac_is_that_of_rfc_4231),
+        cmocka_unit_test(hmac_sha1_is_that_of_rfc_2202),
         cmocka_unit_test(random_bytes_do_not_repeat),
         cmocka_unit_test(gmac_is_that_of_nist),
         cmocka_unit_test(a_tag_left_halfway_does_not_touch_the_next_one),

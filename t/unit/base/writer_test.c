@@ -33,10 +33,12 @@ what_is_written_is_appended(void **state)
     s3c_write_str(&w, "ef");
     s3c_write_str(&w, "");
     s3c_write_hex(&w, "\x00\x7f\xff", 3);
+    s3c_write_lower(&w, S3C_SLICE("AZ@[`az{\xc3"));
+    s3c_write_lower(&w, S3C_SLICE_NONE);
 
     assert_true(s3c_writer_ok(&w));
     assert_true(s3c_slice_eq(s3c_writer_slice(&w),
-                             S3C_SLICE("abcdef007fff")));
+                             S3C_SLICE("abcdef007fffaz@[`az{\xc3")));
 }
 
 
@@ -85,6 +87,17 @@ an_overflow_sticks_and_nothing_is_cut_in_two(void **state)
     assert_false(s3c_writer_ok(&w));
     assert_int_equal(s3c_writer_slice(&w).len, 3);
     assert_int_equal(buf[4], 0x55);
+
+    s3c_writer_init(&w, buf, 3);
+    s3c_write_hex(&w, "ab", 2);
+    assert_false(s3c_writer_ok(&w));
+    assert_int_equal(s3c_writer_slice(&w).len, 0);
+
+    s3c_writer_init(&w, buf, 3);
+    s3c_write_lower(&w, S3C_SLICE("ABCD"));
+    assert_false(s3c_writer_ok(&w));
+    assert_int_equal(s3c_writer_slice(&w).len, 0);
+    assert_memory_equal(buf, "abc", 3);
 }
 
 

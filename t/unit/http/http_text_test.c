@@ -34,8 +34,11 @@ the_classes_have_their_members(void **state)
     assert_false(s3c_http_is_token(0x80));
     assert_true(s3c_http_is_text('\t'));
     assert_true(s3c_http_is_text(0x80));
-    assert_int_equal(s3c_http_hex('F'), 15);
-    assert_int_equal(s3c_http_hex('a'), 10);
+    for (int v = 0; v < 16; v++) {
+        assert_int_equal(s3c_http_hex((uint8_t) "0123456789abcdef"[v]), v);
+        assert_int_equal(s3c_http_hex((uint8_t) "0123456789ABCDEF"[v]), v);
+    }
+
     assert_int_equal(s3c_http_hex('0' | 0x80), -1);
     assert_int_equal(s3c_http_hex(0x10), -1);
     assert_int_equal(s3c_http_hex('@'), -1);

@@ -36,6 +36,34 @@ every_error_has_a_row(void **state)
 
 
 static void
+errors_about_signatures_are_those_of_aws(void **state)
+{
+    static const struct {
+        s3c_s3_error_t   err;
+        unsigned         status;
+        const char      *code;
+    } rows[] = {
+        { S3C_ERR_AUTH_HEADER_MALFORMED, 400, "AuthorizationHeaderMalformed" },
+        { S3C_ERR_AUTH_QUERY_PARAMETERS, 400,
+          "AuthorizationQueryParametersError" },
+        { S3C_ERR_EXPIRED_TOKEN, 400, "ExpiredToken" },
+        { S3C_ERR_INVALID_ACCESS_KEY_ID, 403, "InvalidAccessKeyId" },
+        { S3C_ERR_INVALID_TOKEN, 400, "InvalidToken" },
+        { S3C_ERR_REQUEST_TIME_TOO_SKEWED, 403, "RequestTimeTooSkewed" },
+        { S3C_ERR_SIGNATURE_DOES_NOT_MATCH, 403, "SignatureDoesNotMatch" },
+        { S3C_ERR_CONTENT_SHA256_MISMATCH, 400, "XAmzContentSHA256Mismatch" },
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        assert_int_equal(s3c_s3_error_status(rows[i].err), rows[i].status);
+        assert_string_equal(s3c_s3_error_code(rows[i].err), rows[i].code);
+    }
+}
+
+
+static void
 a_body_is_what_aws_writes(void **state)
 {
     static const char           want[] =
@@ -147,6 +175,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(every_error_has_a_row),
+        cmocka_unit_test(errors_about_signatures_are_those_of_aws),
         cmocka_unit_test(a_body_is_what_aws_writes),
         cmocka_unit_test(foreign_bytes_cannot_leave_their_element),
         cmocka_unit_test(documents_about_keys_are_known_by_their_code),

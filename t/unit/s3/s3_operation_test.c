@@ -40,7 +40,7 @@ static s3c_status_t
 parse(const char *method, const char *bucket, const char *key,
     const char *query, const char *header)
 {
-    s3c_s3_header_t   headers[2] = {
+    s3c_http_header_t headers[2] = {
         { S3C_SLICE("Host"), S3C_SLICE("s3.example.com") }
     };
     s3c_s3_address_t  addr = { .bucket = text(bucket), .key = text(key) };
@@ -418,6 +418,55 @@ an_authorized_override_is_let_through(void **state)
 
 
 static void
+a_plain_list_passes_and_may_be_kept(void **state)
+{
+    static const struct {
+        const char  *method, *bucket, *key, *query, *header;
+        bool         is_list;
+    } rows[] = {
+        { "GET", "bucket", "", "", NULL, true },
+        { "GET", "bucket", "", "prefix=a/b&list-type=2", NULL, true },
+        { "GET", "bucket", "", "list-type=2&" V4, NULL, true },
+        { "GET", "bucket", "", "", "Authorization: AWS4-HMAC-SHA256 x", true },
+        { "GET", "bucket", "", "", "X-Amz-Date: x", true },
+        { "GET", "bucket", "", "", "Range: bytes=0-1", true },
+        { "HEAD", "bucket", "", "", NULL, false },
+        { "PUT", "bucket", "", "", NULL, false },
+        { "GET", "", "", "", NULL, false },
+        { "GET", "bucket", "key", "prefix=a", NULL, false },
+        { "GET", "b--x-s3", "", "", NULL, false },
+        { "GET", "bucket", "", "versions", NULL, false },
+        { "GET", "bucket", "", "X-Amz-Date=x", NULL, false },
+        { "GET", "bucket", "", "", "Origin: https://a", false },
+        { "GET", "bucket", "", "", "x-amz-request-payer: requester", false },
+        { "GET", "bucket", "", "", "x-amz-expected-bucket-owner: 1", false },
+        { "GET", "bucket", "",
+          "", "X-Amz-Optional-Object-Attributes: RestoreStatus", false },
+        { "GET", "bucket", "", "", "x-amz-unheard-of: 1", false },
+        { "GET", "bucket", "", "", "Access-Control-Request-Method: a", false },
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        assert_int_equal(parse(rows[i].method, rows[i].bucket, rows[i].key,
+                               rows[i].query, rows[i].header), S3C_OK);
+        assert_int_equal(op.is_list, rows[i].is_list);
+
+        if (rows[i].is_list) {
+            assert_int_equal(op.kind, READ);
+            assert_int_equal(op.pass, S3C_PASS_LIST);
+        }
+    }
+
+    assert_int_equal(parse("GET", "bucket", "", rows[1].query, NULL), S3C_OK);
+    assert_true(s3c_slice_eq(op.prefix, S3C_SLICE("a/b")));
+    assert_true(s3c_slice_eq(op.page,
+                             S3C_SLICE("list-type=2&prefix=a%2Fb")));
+}
+
+
+static void
 values_that_do_not_fit_are_refused(void **state)
 {
     char  *query;
@@ -464,6 +513,7 @@ main(void)
         cmocka_unit_test(checksum_mode_comes_by_header_or_query),
         cmocka_unit_test(bad_requests_have_the_error_of_aws),
         cmocka_unit_test(an_authorized_override_is_let_through),
+        cmocka_unit_test(a_plain_list_passes_and_may_be_kept),
         cmocka_unit_test(values_that_do_not_fit_are_refused),
         cmocka_unit_test(every_reason_has_a_name),
     };

@@ -30,7 +30,7 @@ write_record(uint8_t *buf, unsigned flags, uint64_t total)
         .etag = S3C_SLICE("\"abc\""),
         .headers = S3C_SLICE("ETag: \"abc\"\r\nx-amz-meta-a: b\r\n"),
         .ident = &ident,
-        .now_ms = 1000,
+        .asked_ms = 1000,
         .expires_ms = 61000,
     };
 

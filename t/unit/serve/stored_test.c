@@ -35,7 +35,7 @@ write_record(uint8_t *buf, unsigned flags, uint64_t total,
         .etag = S3C_SLICE("\"abc\""),
         .headers = S3C_SLICE("ETag: \"abc\"\r\n"),
         .ident = &ident,
-        .now_ms = validated_ms,
+        .asked_ms = validated_ms,
         .expires_ms = expires_ms,
     };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The disk itself: images, queues, faults, power. See sim_disk.h; zones and
- * workers are in sim_zone.c.
+ * The disk itself: queues, faults, power. See sim_disk.h; its files are in
+ * sim_image.c, zones and workers in sim_zone.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "sim_disk.h"
+#include "sim_image.h"
 
 #define SIM_NEVER   UINT64_MAX
 #define SIM_GRAVES  (1u << 16)
@@ -51,60 +51,6 @@ sim_bury(void *p)
 }
 
 
-/* --- images -------------------------------------------------------------- */
-
-static void
-dirty_set(sim_file_t *f, uint64_t off, uint64_t len, bool dirty)
-{
-    for (uint64_t s = off / SIM_SECTOR; s < (off + len) / SIM_SECTOR; s++) {
-        if (dirty) {
-            f->dirty[s / 8] |= (uint8_t) (1u << s % 8);
-
-        } else {
-            f->dirty[s / 8] &= (uint8_t) ~(1u << s % 8);
-        }
-    }
-}
-
-
-/* Sector s becomes one in both images. */
-static void
-sector_choose(sim_file_t *f, uint64_t s, bool keep_new)
-{
-    uint8_t  *seen = f->seen + s * SIM_SECTOR;
-    uint8_t  *stable = f->stable + s * SIM_SECTOR;
-
-    memcpy(keep_new ? stable : seen, keep_new ? seen : stable, SIM_SECTOR);
-    f->dirty[s / 8] &= (uint8_t) ~(1u << s % 8);
-}
-
-
-/* permille of the dirty sectors become new, the others old. */
-static void
-file_settle(sim_disk_t *disk, sim_file_t *f, uint32_t permille)
-{
-    for (uint64_t s = 0; s < f->bytes / SIM_SECTOR; s++) {
-        if (f->dirty[s / 8] == 0) {
-            s |= 7;
-            continue;
-        }
-
-        if (f->dirty[s / 8] >> s % 8 & 1) {
-            sector_choose(f, s, sim_below(&disk->rng, 1000) < permille);
-        }
-    }
-}
-
-
-/* Bytes of [off, off + len) that are there. */
-static uint32_t
-file_clip(const sim_file_t *f, uint64_t off, uint32_t len)
-{
-    return off >= f->end ? 0
-           : f->end - off < len ? (uint32_t) (f->end - off) : len;
-}
-
-
 void
 sim_disk_init(sim_disk_t *disk, uint64_t seed, uint32_t n_files,
     uint64_t bytes)
@@ -139,41 +85,6 @@ sim_disk_fini(sim_disk_t *disk)
     for (uint32_t i = 0; i < disk->n_queues; i++) {
         free(disk->queues[i]);
     }
-}
-
-
-void
-sim_disk_flip(sim_disk_t *disk, uint32_t file, uint64_t off, uint32_t bit)
-{
-    disk->files[file].seen[off] ^= (uint8_t) (1u << bit);
-    disk->files[file].stable[off] ^= (uint8_t) (1u << bit);
-}
-
-
-void
-sim_disk_read(sim_disk_t *disk, uint32_t file, uint64_t off, void *to,
-    size_t len)
-{
-    sim_check(off + len <= disk->files[file].bytes);
-    memcpy(to, disk->files[file].seen + off, len);
-}
-
-
-void
-sim_disk_write(sim_disk_t *disk, uint32_t file, uint64_t off,
-    const void *from, size_t len)
-{
-    sim_check(off + len <= disk->files[file].bytes);
-    memcpy(disk->files[file].seen + off, from, len);
-    memcpy(disk->files[file].stable + off, from, len);
-}
-
-
-void
-sim_disk_truncate(sim_disk_t *disk, uint32_t file, uint64_t bytes)
-{
-    sim_check(bytes <= disk->files[file].bytes);
-    disk->files[file].end = bytes;
 }
 
 
@@ -265,6 +176,11 @@ write_check(sim_disk_t *disk, const s3c_io_op_t *op)
         for (uint32_t j = 0; j < q->n; j++) {
             const s3c_io_op_t  *o = q->slots[j].op;
 
+            /* a dead keeper's superblock, which its successor writes again */
+            if (q->orphan && op->off < S3C_SSD_SUPER_BYTES) {
+                continue;
+            }
+
             sim_check(o->kind == S3C_IO_READ || o->fd != op->fd || o == op
                       || o->off >= op->off + op->len
                       || op->off >= o->off + o->len);
@@ -289,15 +205,15 @@ write_apply(sim_disk_t *disk, const sim_slot_t *slot, uint32_t len)
             ^= (uint8_t) (1u << sim_below(&disk->rng, 8));
     }
 
-    dirty_set(f, op->off, len, true);
+    sim_file_dirty(f, op->off, len, true);
 
     if (op->kind == S3C_IO_WRITE_DSYNC || disk->write_through) {
         f->n_dsync += op->kind == S3C_IO_WRITE_DSYNC;
         memcpy(f->stable + op->off, f->seen + op->off, len);
-        dirty_set(f, op->off, len, false);
+        sim_file_dirty(f, op->off, len, false);
 
         if (disk->dsync_flushes || sim_below(&disk->rng, 2) == 0) {
-            file_settle(disk, f, 1000);
+            sim_file_settle(f, &disk->rng, 1000);
         }
     }
 
@@ -347,12 +263,12 @@ slot_apply(sim_disk_t *disk, sim_slot_t *slot)
         return;
     }
 
-    len = file_clip(f, op->off, op->len);
+    len = sim_file_clip(f, op->off, op->len);
 
     if (slot->shortened) {
         len = (uint32_t) sim_below(&disk->rng, op->len / disk->align)
               * disk->align;
-        len = file_clip(f, op->off, len);
+        len = sim_file_clip(f, op->off, len);
     }
 
     if (op->kind == S3C_IO_READ) {
@@ -496,15 +412,18 @@ sim_queue_orphan(s3c_io_t *io)
 {
     sim_queue_t  *q = (sim_queue_t *) io;
 
-    /* what was never submitted dies with its process */
+    /* what was never submitted dies with its process; so may what was, since
+     * the kernel cancels what it has not begun */
     for (uint32_t i = q->n; i-- > 0; /* void */) {
         sim_bury(q->slots[i].op);
         sim_bury(q->slots[i].op->buf);
 
-        if (!q->slots[i].submitted) {
+        if (!q->slots[i].submitted || sim_below(&q->disk->rng, 2) == 0) {
             q->slots[i] = q->slots[--q->n];
         }
     }
+
+    q->n_submitted = q->n;
 
     q->orphan = true;
 }
@@ -642,7 +561,7 @@ slot_tear(sim_disk_t *disk, const sim_slot_t *slot)
         {
             memcpy(f->seen + op->off + at, (uint8_t *) op->buf + at,
                    SIM_SECTOR);
-            dirty_set(f, op->off + at, SIM_SECTOR, true);
+            sim_file_dirty(f, op->off + at, SIM_SECTOR, true);
         }
     }
 }
@@ -663,8 +582,8 @@ sim_disk_power_cut(sim_disk_t *disk)
     }
 
     for (uint32_t i = 0; i < disk->n_files; i++) {
-        file_settle(disk, &disk->files[i],
-                    (uint32_t) sim_below(&disk->rng, 5) * 250);
+        sim_file_settle(&disk->files[i], &disk->rng,
+                        (uint32_t) sim_below(&disk->rng, 5) * 250);
     }
 
     disk->off = false;

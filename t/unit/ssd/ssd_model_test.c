@@ -4,8 +4,9 @@
  * has a thread, which can die) share a zone over disks that fail in every way
  * they can; what is put, dropped and read is chosen by chance. A read answers
  * the bytes of the version that was the newest when it began, or none; one that
- * was superseded or dropped is never seen again, not after a death either, and
- * not after a restart unless what came after it never reached the disk.
+ * was superseded or dropped is never seen again, not after a death either, nor
+ * after a restart; unless the master died, too, and what came after it never
+ * reached the disk.
  *
  * SSD_MODEL_SEED=n runs that seed, SSD_MODEL_RUNS=n that many; SSD_MODEL_LOUD
  * prints the tier's log, SSD_MODEL_KEY=n the story of one key.
@@ -58,6 +59,7 @@ struct model_s {
     bool             died;               /* a worker, since the last start */
     uint32_t         trace;              /* key whose story is told */
     uint64_t         n_put, n_hit, n_miss, n_bad, n_drop, n_restart, n_kill;
+    uint64_t         n_owed;
     /* arguments of the call in a worker's thread */
     uint32_t         w, key;
     look_t          *look;
@@ -370,11 +372,17 @@ worker_join(model_t *m, uint32_t w)
 }
 
 
-/* What a dead one had staged is lost; what that had superseded can be found
- * again, but not before a restart. */
+/* What a dead one had staged is lost, what that had superseded, too. */
 static void
 do_kill(model_t *m)
 {
+    if (pick(m, 2) == 0) {               /* with something on its way */
+        for (uint32_t i = pick(m, 10); i > 0; i--) {
+            m->key = pick(m, m->n_keys);
+            sim_worker_call(&m->workers[m->w], call_drop, m);
+        }
+    }
+
     sim_worker_kill(&m->workers[m->w]);
     looks_forget(m, m->w);
     m->n_kill++;
@@ -424,12 +432,30 @@ do_fault(model_t *m)
 }
 
 
+/* The last of all does so. */
+static void
+master_settle(model_t *m)
+{
+    static const uint8_t  zeros[S3C_SSD_SUPER_BYTES];
+
+    for (uint32_t i = 0; i < m->zone.conf.n_stores; i++) {
+        if (s3c_ssd_owes(m->zone.region, m->zone.bytes, i,
+                         sim_now_ms(&m->disk)))
+        {
+            sim_disk_write(&m->disk, i, 0, zeros, sizeof(zeros));
+            m->n_owed++;
+        }
+    }
+}
+
+
 /* All processes end, the machine does not. What is asked of the next run: the
  * newest that is on the disk, or nothing. */
 static void
 do_restart(model_t *m)
 {
     bool          clean = !m->deaths || pick(m, 2) == 0, strict;
+    bool          master = pick(m, 2) == 0;
     uint32_t      hung;
     sim_truth_t   truth[KEYS_MAX];
 
@@ -443,6 +469,8 @@ do_restart(model_t *m)
         strict &= s3c_ssd_state(m->workers[0].ssd, i) == S3C_SSD_SERVING
                   && m->workers[0].ssd->stores[i].n_free >= m->n_workers;
     }
+
+    strict |= master && !m->faults;
 
     for (uint32_t i = 0; i < m->n_workers; i++) {
         if (clean) {
@@ -458,6 +486,10 @@ do_restart(model_t *m)
     while (sim_disk_in_flight(&m->disk, &hung) > 0) {
         sim_disk_release(&m->disk, 0);
         sim_disk_step(&m->disk, 10000);
+    }
+
+    if (master) {
+        master_settle(m);
     }
 
     sim_truth_find(&m->disk, &m->zone.conf, m->n_keys, truth);
@@ -526,6 +558,10 @@ model_step(model_t *m)
     } else if (what < 9970) {
         if (m->deaths) {
             do_kill(m);
+
+            if (pick(m, 4) == 0) {
+                do_restart(m);
+            }
         }
 
     } else if (what < 9985) {

@@ -61,6 +61,26 @@ drop(rig_t *r, uint64_t n)
 }
 
 
+/* On their way, as others see it; *untold: of them, those whose keys they do
+ * not. */
+static uint32_t
+n_due(const rig_t *r, uint32_t *untold)
+{
+    uint32_t                    n = 0;
+    const s3c_ssd_flight_sh_t  *f = s3c_ssd_flight(r->ssd, r->ssd->slot, 0);
+
+    for (uint32_t i = 0; i < S3C_SSD_DUE_MAX; i++) {
+        n += f->due[i].used;
+    }
+
+    if (untold != NULL) {
+        *untold = f->untold;
+    }
+
+    return n + f->untold;
+}
+
+
 /* How many tombstones were written in this time. */
 static uint32_t
 n_killed_in(rig_t *r, uint64_t ms)
@@ -145,6 +165,7 @@ test_dsync(void **state)
     assert_true(r.ssd->head->n_index_evict > 0);
     assert_true(killed.n_dsync >= 4000);
     assert_int_equal(r.ssd->writer->lanes[0].n_syncs, 0);
+    assert_int_equal(n_due(&r, NULL), 0);
     rig_close(&r);
 }
 
@@ -185,7 +206,8 @@ test_hidden_refused(void **state)
 static void
 test_half_queue(void **state)
 {
-    rig_t  r;
+    rig_t     r;
+    uint32_t  staged, untold;
 
     (void) state;
     watch_open(&r, 16);
@@ -198,8 +220,9 @@ test_half_queue(void **state)
     }
 
     assert_int_equal(r.ssd->writer->n_tombstones, S3C_SSD_TOMBSTONES_MAX / 2);
-    assert_int_equal(s3c_ssd_flight(r.ssd, r.ssd->slot, 0)->tombstones,
-                     S3C_SSD_TOMBSTONES_MAX / 2);
+    staged = n_due(&r, &untold) - S3C_SSD_TOMBSTONES_MAX / 2;
+    assert_in_range(staged, 1, S3C_SSD_SYNCS_MAX);
+    assert_int_equal(untold, n_due(&r, NULL) - S3C_SSD_DUE_MAX);
 
     for (uint32_t i = 0; i < S3C_SSD_TOMBSTONES_MAX / 2; i++) {
         assert_int_equal(drop(&r, 9000 + i), S3C_MISS);
@@ -213,7 +236,7 @@ test_half_queue(void **state)
     sim_disk_release(&r.disk, 0);
     assert_true(n_killed_in(&r, 1000) >= S3C_SSD_TOMBSTONES_MAX);
     assert_int_equal(r.ssd->writer->n_tombstones, 0);
-    assert_int_equal(s3c_ssd_flight(r.ssd, r.ssd->slot, 0)->tombstones, 0);
+    assert_int_equal(n_due(&r, NULL), 0);
     rig_close(&r);
 }
 
@@ -264,27 +287,25 @@ test_hidden(void **state)
 static void
 test_unsent(void **state)
 {
-    rig_t                       r;
-    uint32_t                    depth;
-    const s3c_ssd_flight_sh_t  *f;
-    const s3c_ssd_store_sh_t   *st;
+    rig_t                      r;
+    uint32_t                   depth;
+    const s3c_ssd_store_sh_t  *st;
 
     (void) state;
     watch_open(&r, 8);
     st = &r.ssd->stores[0];
-    f = s3c_ssd_flight(r.ssd, r.ssd->slot, 0);
     assert_int_equal(put(&r, 1, 1, 3000), S3C_OK);
     run_for(&r, 100);
     depth = r.w.io->depth;
     r.w.io->depth = r.w.io->in_flight;
     assert_int_equal(drop(&r, 1), S3C_OK);
     assert_int_equal(r.ssd->writer->n_tombstones, 0);
-    assert_true(f->tombstones > 0);
+    assert_int_equal(n_due(&r, NULL), 1);
     assert_int_equal(n_killed_in(&r, 50), 0);
-    assert_true(f->tombstones > 0);
+    assert_int_equal(n_due(&r, NULL), 1);
     r.w.io->depth = depth;
     assert_int_equal(n_killed_in(&r, 50), 1);
-    assert_int_equal(f->tombstones, 0);
+    assert_int_equal(n_due(&r, NULL), 0);
 
     /* Nor is it forgotten if it leaves in peace. */
     assert_int_equal(put(&r, 2, 1, 3000), S3C_OK);
@@ -293,7 +314,7 @@ test_unsent(void **state)
     assert_int_equal(drop(&r, 2), S3C_OK);
     s3c_ssd_leave(r.ssd);
     assert_int_equal(st->lost_tombstones, 1);
-    assert_int_equal(f->tombstones, 0);
+    assert_true(s3c_ssd_owes(r.zone.region, r.zone.bytes, 0, 0));
     s3c_io_close(r.w.io);
     sim_zone_fini(&r.zone);
     sim_disk_fini(&r.disk);
@@ -332,6 +353,108 @@ test_leave(void **state)
 }
 
 
+/* A worker in a thread of its own drops what the one of the rig has put, and is
+ * killed when some of its tombstones are in flight and the others wait. */
+static void
+other_drops(rig_t *r, sim_worker_t *w, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(put(r, i, 1, 3000), S3C_OK);
+
+        if (i % 16 == 0) {
+            run_for(r, 10);
+        }
+    }
+
+    run_for(r, 100);
+    assert_int_equal(sim_worker_join(w, &r->zone, true), S3C_OK);
+    sim_disk_fault(&r->disk, (sim_fault_t) {
+        .what = SIM_HANG, .file = 0, .kind = SIM_WRITES });
+
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(s3c_ssd_drop(w->ssd, key_of(i),
+                                      sim_now_ms(&r->disk)), S3C_OK);
+    }
+
+    sim_worker_kill(w);
+    sim_disk_no_faults(&r->disk);
+    assert_int_equal(killed.n_dsync, 0);
+}
+
+
+/* Whoever clears up after it writes them, with the seqs that they had. */
+static void
+test_inherit(void **state)
+{
+    rig_t         r;
+    uint64_t      seq;
+    uint32_t      slot;
+    sim_worker_t  w;
+
+    (void) state;
+    watch_open(&r, 16);
+    other_drops(&r, &w, 100);
+    slot = r.ssd->slot == 0 ? 1 : 0;
+    assert_true(s3c_ssd_slot_owes(r.ssd, slot));
+    seq = r.ssd->head->seq;
+    assert_int_equal(put(&r, 5, 2, 3000), S3C_OK);      /* is newer */
+    s3c_ssd_slot_clear_up(r.ssd, slot);
+    assert_false(s3c_ssd_slot_owes(r.ssd, slot));
+    assert_int_equal(r.ssd->stores[0].lost_tombstones, 0);
+    assert_int_equal(n_due(&r, NULL), 100);
+    assert_int_equal(n_killed_in(&r, 200), 100);
+    assert_true(killed.seq <= seq);
+    assert_int_equal(n_due(&r, NULL), 0);
+    check_medium(&r, 5, 2, 3000);
+    assert_false(s3c_ssd_owes(r.zone.region, r.zone.bytes, 0, 0));
+    rig_close(&r);
+}
+
+
+/* Whoever takes its place, too; and what had no room there, is lost. */
+static void
+test_inherit_slot(void **state)
+{
+    rig_t         r;
+    uint32_t      n = S3C_SSD_DUE_MAX + 10;
+    sim_worker_t  w, next;
+
+    (void) state;
+    watch_open(&r, 16);
+    other_drops(&r, &w, n);
+    assert_int_equal(r.ssd->stores[0].lost_tombstones, 0);
+    assert_int_equal(sim_worker_join(&next, &r.zone, true), S3C_OK);
+    assert_int_equal(r.ssd->stores[0].lost_tombstones, 10);
+    assert_int_equal(next.ssd->writer->n_tombstones, S3C_SSD_DUE_MAX);
+    assert_int_equal(next.ssd->writer->lanes[0].n_untold, 0);
+    sim_run_for(&r.disk, &next, 1, 100);
+    assert_int_equal(killed.n_dsync, S3C_SSD_DUE_MAX);
+    assert_int_equal(next.ssd->writer->lanes[0].n_due_free, S3C_SSD_DUE_MAX);
+    sim_worker_leave(&next);
+    rig_close(&r);
+}
+
+
+/* Nobody does: who lets go of the region knows. */
+static void
+test_owes(void **state)
+{
+    rig_t         r;
+    sim_worker_t  w;
+
+    (void) state;
+    watch_open(&r, 16);
+    assert_false(s3c_ssd_owes(r.zone.region, r.zone.bytes, 0, 0));
+    other_drops(&r, &w, 3);
+    assert_int_equal(drop(&r, 3), S3C_MISS);   /* it lives: on its way */
+    assert_int_equal(r.ssd->stores[0].lost_tombstones, 0);
+    assert_true(s3c_ssd_owes(r.zone.region, r.zone.bytes, 0, 0));
+    assert_int_equal(r.ssd->stores[0].lost_tombstones, 3);
+    assert_true(s3c_ssd_owes(r.zone.region, r.zone.bytes - 1, 0, 0));
+    rig_close(&r);
+}
+
+
 int
 main(void)
 {
@@ -345,6 +468,12 @@ main(void)
         { "what may be hidden is killed", test_hidden, 0, 0, 0 },
         { "tombstones that wait for the kernel count", test_unsent, 0, 0, 0 },
         { "a worker leaves with tombstones that hang", test_leave, 0, 0, 0 },
+        { "those of a dead worker are written by others", test_inherit, 0, 0,
+          0 },
+        { "those of a dead worker are written by its successor",
+          test_inherit_slot, 0, 0, 0 },
+        { "who lets go of the region knows of those nobody wrote", test_owes,
+          0, 0, 0 },
     };
 
     return cmocka_run_group_tests_name("ssd_tombstone", tests, NULL, NULL);

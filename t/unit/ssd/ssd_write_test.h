@@ -23,7 +23,13 @@ typedef struct {
     s3c_ssd_t    *ssd;
 } rig_t;
 
-static uint8_t  big[8 * MIB];
+typedef struct {
+    s3c_ssd_segment_rec_t  header;
+    s3c_ssd_trailer_rec_t  trailer;
+    uint32_t               n_records, n_tombstones;
+} seen_t;
+
+static uint8_t  big[8 * MIB], segment[SEGMENT];
 
 
 static inline void
@@ -196,6 +202,58 @@ n_in_state(rig_t *r, s3c_ssd_segment_state_t state)
     }
 
     return n;
+}
+
+
+/* A sealed segment: header, every entry's first frame, footer. */
+static inline void
+check_sealed(rig_t *r, uint32_t store, uint32_t number, seen_t *seen)
+{
+    s3c_ssd_expect_t      expect = { .store_id = FIRST_ID + store };
+    s3c_ssd_frame_rec_t   head;
+    s3c_ssd_footer_rec_t  e;
+
+    memset(seen, 0, sizeof(*seen));
+    sim_disk_read(&r->disk, store, (uint64_t) (number + 1) * SEGMENT, segment,
+                  SEGMENT);
+    assert_int_equal(s3c_ssd_segment_decode(segment, FIRST_ID + store, number,
+                                            &seen->header), S3C_OK);
+    assert_int_equal(s3c_ssd_trailer_decode(segment + SEGMENT - S3C_SSD_BLOCK,
+                                            FIRST_ID + store,
+                                            seen->header.segment_seq, SEGMENT,
+                                            &seen->trailer), S3C_OK);
+    assert_int_equal(s3c_ssd_footer_decode(segment + seen->trailer.footer_off,
+                                           &seen->trailer, SEGMENT), S3C_OK);
+
+    for (uint32_t i = 0; i < seen->trailer.n_records; i++) {
+        e = s3c_ssd_footer_entry(segment + seen->trailer.footer_off, i);
+        expect.key = (s3c_hash128_t) { .lo = e.key_lo, .hi = e.key_hi };
+        expect.record_seq = e.record_seq;
+        expect.segment_seq = seen->header.segment_seq;
+        assert_int_equal(s3c_ssd_frame_decode(segment + e.unit * S3C_SSD_UNIT,
+                             seen->trailer.footer_off - e.unit * S3C_SSD_UNIT,
+                             &expect, true, &head), S3C_OK);
+        assert_int_equal(head.kind, e.kind);
+        assert_int_equal(head.size, e.size);
+        assert_int_equal(e.zero[0], 0);
+        assert_true(e.record_seq <= seen->trailer.last_seq);
+        seen->n_records += e.kind == S3C_SSD_KIND_RECORD;
+        seen->n_tombstones += e.kind == S3C_SSD_KIND_TOMBSTONE;
+    }
+}
+
+
+/* Quiesces; every segment must then be sealed or free (or torn: n_torn). */
+static inline void
+seal_all(rig_t *r, uint32_t n_torn)
+{
+    r->ssd->quiescing = true;
+    s3c_ssd_writer_seal(r->ssd);
+    run_for(r, 300);
+    assert_true(s3c_ssd_writer_idle(r->ssd));
+    assert_int_equal(n_in_state(r, S3C_SSD_SEGMENT_OPEN), 0);
+    assert_int_equal(n_in_state(r, S3C_SSD_SEGMENT_TORN), n_torn);
+    assert_int_equal(s3c_ssd_flight(r->ssd, r->ssd->slot, 0)->writes, 0);
 }
 
 #endif

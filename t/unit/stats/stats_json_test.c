@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The JSON text: a strict parser (RFC 8259) reads it back as a flat list of
- * paths and values, whatever the names and the shared memory hold.
+ * The JSON text: a strict reader takes it, whatever the names and the shared
+ * memory hold, and finds each value at its path.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,225 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "stats/stats_rows.h"
+#include "json_reader.h"
 #include "stats/stats_sh.h"
 
 #define TEXT_BYTES  (1 << 20)
-#define LEAVES_MAX  4096
-#define DEPTH_MAX   8
 
-typedef struct {
-    char         path[128];
-    s3c_slice_t  value;        /* as it stands, strings with their quotes */
-} leaf_t;
-
-typedef struct {
-    const uint8_t  *pos;
-    const uint8_t  *end;
-    leaf_t          leaf[LEAVES_MAX];
-    size_t          n;
-    int             depth;
-} reader_t;
-
-static uint8_t      text[TEXT_BYTES];
-static reader_t     reader;
-static s3c_stats_t  stats;
+static uint8_t            text[TEXT_BYTES];
+static json_reader_t      reader;
+static s3c_stats_t        stats;
 static s3c_stats_store_t  stores[2];
-static void        *mem;
-
-
-static bool read_value(reader_t *r, const char *path);
-
-
-static bool
-read_char(reader_t *r, uint8_t c)
-{
-    if (r->pos == r->end || *r->pos != c) {
-        return false;
-    }
-
-    r->pos++;
-
-    return true;
-}
-
-
-static bool
-read_string(reader_t *r)
-{
-    if (!read_char(r, '"')) {
-        return false;
-    }
-
-    while (r->pos < r->end && *r->pos != '"') {
-        s3c_slice_t  rest = s3c_slice(r->pos, (size_t) (r->end - r->pos));
-
-        if (*r->pos < 0x20) {
-            return false;
-        }
-
-        if (s3c_stats_text_next(&rest).data != r->pos) {
-            return false;                              /* no UTF-8 */
-        }
-
-        if (*r->pos != '\\') {
-            r->pos = rest.data;
-            continue;
-        }
-
-        r->pos++;
-
-        if (r->pos == r->end || strchr("\"\\/bfnrtu", *r->pos) == NULL) {
-            return false;
-        }
-
-        if (*r->pos++ == 'u') {
-            for (int i = 0; i < 4; i++, r->pos++) {
-                if (r->pos == r->end || *r->pos == '\0'
-                    || strchr("0123456789abcdefABCDEF", *r->pos) == NULL)
-                {
-                    return false;
-                }
-            }
-        }
-    }
-
-    return read_char(r, '"');
-}
-
-
-static bool
-read_digits(reader_t *r)
-{
-    const uint8_t  *start = r->pos;
-
-    while (r->pos < r->end && *r->pos >= '0' && *r->pos <= '9') {
-        r->pos++;
-    }
-
-    return r->pos > start;
-}
-
-
-static bool
-read_number(reader_t *r)
-{
-    if (read_char(r, '0')) {
-        if (r->pos < r->end && *r->pos >= '0' && *r->pos <= '9') {
-            return false;
-        }
-
-    } else if (!read_digits(r)) {
-        return false;
-    }
-
-    return !read_char(r, '.') || read_digits(r);
-}
-
-
-static bool
-read_leaf(reader_t *r, const char *path)
-{
-    bool            ok;
-    leaf_t         *leaf;
-    const uint8_t  *start = r->pos;
-
-    if (r->n == LEAVES_MAX) {
-        return false;
-    }
-
-    if (r->end - r->pos >= 4 && memcmp(r->pos, "null", 4) == 0) {
-        r->pos += 4;
-        ok = true;
-
-    } else if (r->end - r->pos >= 5 && (memcmp(r->pos, "true", 4) == 0
-                                        || memcmp(r->pos, "false", 5) == 0))
-    {
-        r->pos += *r->pos == 't' ? 4 : 5;
-        ok = true;
-
-    } else {
-        ok = *r->pos == '"' ? read_string(r) : read_number(r);
-    }
-
-    for (size_t i = 0; i < r->n; i++) {
-        ok = ok && strcmp(r->leaf[i].path, path) != 0;     /* key twice */
-    }
-
-    leaf = &r->leaf[r->n++];
-    snprintf(leaf->path, sizeof(leaf->path), "%s", path);
-    leaf->value = s3c_slice(start, (size_t) (r->pos - start));
-
-    return ok;
-}
-
-
-static bool
-read_members(reader_t *r, const char *path, bool object)
-{
-    char     child[256], key[128];
-    uint8_t  close = object ? '}' : ']';
-
-    if (read_char(r, close)) {
-        return true;
-    }
-
-    for (int i = 0; ; i++) {
-        const uint8_t  *start = r->pos;
-
-        if (object) {
-            if (!read_string(r)) {
-                return false;
-            }
-
-            snprintf(key, sizeof(key), "%.*s", (int) (r->pos - start) - 2,
-                     (const char *) start + 1);
-
-            if (!read_char(r, ':')) {
-                return false;
-            }
-
-        } else {
-            snprintf(key, sizeof(key), "%d", i);
-        }
-
-        snprintf(child, sizeof(child), "%s%s%s", path, *path ? "." : "", key);
-
-        if (!read_value(r, child)) {
-            return false;
-        }
-
-        if (read_char(r, close)) {
-            return true;
-        }
-
-        if (!read_char(r, ',')) {
-            return false;
-        }
-    }
-}
-
-
-static bool
-read_value(reader_t *r, const char *path)
-{
-    bool  ok, object;
-
-    if (r->pos == r->end || r->depth == DEPTH_MAX) {
-        return false;
-    }
-
-    if (*r->pos != '{' && *r->pos != '[') {
-        return read_leaf(r, path);
-    }
-
-    object = *r->pos++ == '{';
-    r->depth++;
-    ok = read_members(r, path, object);
-    r->depth--;
-
-    return ok;
-}
+static void              *mem;
 
 
 static void
@@ -242,14 +33,7 @@ print(const s3c_stats_zone_t *zones, unsigned n)
     s3c_writer_init(&w, text, sizeof(text));
     s3c_stats_print_json(&w, zones, n);
     assert_true(s3c_writer_ok(&w));
-
-    reader.pos = w.start;
-    reader.end = w.pos;
-    reader.n = 0;
-    reader.depth = 0;
-    assert_true(read_value(&reader, ""));
-    assert_true(read_char(&reader, '\n'));
-    assert_ptr_equal(reader.pos, reader.end);
+    assert_true(json_read(&reader, s3c_writer_slice(&w)));
 }
 
 
@@ -486,6 +270,7 @@ every_row_of_a_node_stands_once_at_its_path(void **state)
     }
 
     assert_value("ring.epoch", "7");
+    assert_value("ring.vouched", "false");
     assert_value("ring.digest", "\"00ab0000000000cd\"");
     assert_value("ring.members.0.name", "\"a \\\"\xef\xbf\xbd\"");
     assert_value("ring.members.0.address", "\"[::1]:9\"");
@@ -508,6 +293,33 @@ every_row_of_a_node_stands_once_at_its_path(void **state)
     z.ring = NULL;
     print(&z, 1);
     assert_value("ring", "null");
+}
+
+
+static void
+sources_of_keys_stand_in_their_zone(void **state)
+{
+    s3c_stats_zone_t  z = zone();
+    s3c_stats_keys_t  keys[2] = {
+        { .source = S3C_SLICE("file=\"\xff"), .refreshed = 1 },
+        { .source = S3C_SLICE("instance"), .refreshed = 3, .failed = 4,
+          .valid = true, .expires = true, .seconds = 5 }
+    };
+
+    (void) state;
+
+    z.keys = keys;
+    z.n_keys = 2;
+    print(&z, 1);
+    assert_value("origin_keys.0.source", "\"file=\\\"\xef\xbf\xbd\"");
+    assert_value("origin_keys.0.refreshes.ok", "1");
+    assert_value("origin_keys.0.refreshes.failed", "0");
+    assert_value("origin_keys.0.valid", "false");
+    assert_value("origin_keys.0.expiry_seconds", "null");
+    assert_value("origin_keys.1.source", "\"instance\"");
+    assert_value("origin_keys.1.refreshes.failed", "4");
+    assert_value("origin_keys.1.valid", "true");
+    assert_value("origin_keys.1.expiry_seconds", "5");
 }
 
 
@@ -693,6 +505,7 @@ main(void)
         T(every_row_of_a_store_stands_once_at_its_path),
         T(a_zone_without_stores_says_so),
         T(every_row_of_a_node_stands_once_at_its_path),
+        T(sources_of_keys_stand_in_their_zone),
         T(a_bucket_that_was_seen_is_listed_by_name),
         T(the_hit_ratio_is_null_before_the_first_request),
         T(the_hit_ratio_counts_what_needed_no_body_from_the_origin),

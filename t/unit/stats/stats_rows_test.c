@@ -347,6 +347,12 @@ the_manual_has_every_metric_with_its_labels(void **state)
         assert_non_null(manual_row(text, s3c_slice(family, strlen(family))));
     }
 
+    for (size_t i = 0; s3c_stats_keys_families[i].family != NULL; i++) {
+        const char  *family = s3c_stats_keys_families[i].family;
+
+        assert_non_null(manual_row(text, s3c_slice(family, strlen(family))));
+    }
+
     free(text);
 }
 
@@ -377,6 +383,12 @@ the_manual_has_no_metric_that_is_gone(void **state)
 
         for (size_t i = 0; s3c_stats_ring_families[i].family != NULL; i++) {
             const char  *family = s3c_stats_ring_families[i].family;
+
+            found |= s3c_slice_eq(name, s3c_slice(family, strlen(family)));
+        }
+
+        for (size_t i = 0; s3c_stats_keys_families[i].family != NULL; i++) {
+            const char  *family = s3c_stats_keys_families[i].family;
 
             found |= s3c_slice_eq(name, s3c_slice(family, strlen(family)));
         }
