@@ -26,7 +26,8 @@ def _dump(srv, tag):
 
 
 def count(cells, core, n=200, keep=None):
-    """{(subject, size, header set): instructions of one request}. `keep`: a
+    """{(subject, size, header set): instructions of one request}. A header
+    set may be a function(srv, subject) that answers a file of them. `keep`: a
     folder for the profiles. Nothing without valgrind."""
     if shutil.which('callgrind_control') is None:
         return {}
@@ -35,8 +36,10 @@ def count(cells, core, n=200, keep=None):
             'valgrind', '--tool=callgrind',
             '--callgrind-out-file=@dir@/callgrind']) as srv:
         for subject, size, headers in cells:
-            conn = client.Connection(srv.port(subject),
-                                     client.HEADERS[headers])
+            conn = client.Connection(
+                srv.port(subject),
+                headers(srv, subject) if callable(headers)
+                else client.HEADERS[headers])
             for _ in range(WARM):
                 conn.get(servers.path_of(size))
             _dump(srv, 'warm')

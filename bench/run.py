@@ -4,8 +4,8 @@
 
 Prints the tables of docs/benchmarks.md and leaves them, with every number,
 in $BUILD/bench. BENCH_QUICK=1: less than a minute, only to see that it works.
-BENCH_ONLY=hits,cold,storm,instructions,flash,ring: some parts. BENCH_DISK: a
-folder on the disk that flash is measured on ($BUILD).
+BENCH_ONLY=hits,cold,put,auth,storm,instructions,flash,ring: some parts. BENCH_DISK:
+a folder on the disk that flash is measured on ($BUILD).
 """
 
 import json
@@ -16,9 +16,11 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), 't')]
 
+import auth                                              # noqa: E402
 import client                                            # noqa: E402
 import flash                                             # noqa: E402
 import instructions                                      # noqa: E402
+import put                                               # noqa: E402
 import ring                                              # noqa: E402
 import servers                                           # noqa: E402
 import storm                                             # noqa: E402
@@ -26,7 +28,7 @@ from origin.scripted_origin import ScriptedOrigin        # noqa: E402
 
 QUICK = os.environ.get('BENCH_QUICK', '') not in ('', '0')
 ONLY = os.environ.get(
-    'BENCH_ONLY', 'instructions,hits,cold,storm,flash,ring').split(',')
+    'BENCH_ONLY', 'instructions,hits,cold,put,auth,storm,flash,ring').split(',')
 ROUNDS = int(os.environ.get('BENCH_ROUNDS') or (1 if QUICK else 7))
 SECONDS = int(os.environ.get('BENCH_SECONDS') or 1)
 OUT = os.path.join(os.environ.get('BUILD') or 'build', 'bench')
@@ -190,6 +192,53 @@ def cold(srv):
                      'proxy', 'CPU ratio'], rows)), medians
 
 
+def puts(srv):
+    """The origin shares the client's core, as with misses."""
+    srv.pin('origin', CLIENT_CORE)
+    found = put.measure(srv, CLIENT_CORE, ROUNDS, SECONDS, QUICK)
+    srv.pin('origin', SERVER_CORE)
+    text, cells = '', dict.fromkeys(cell[:2] for cell in found)
+    for size, connections in cells:
+        ours = found[size, connections, 'put']
+        large = size >= MIB
+        unit, rate = ('cpu_s_gib', 'gib_s') if large else ('cpu_us', 'req_s')
+        rows = []
+        for subject, name in put.SUBJECTS.items():
+            m = found[size, connections, subject]
+            rows.append([
+                name, f'{m[rate]:,.2f}' if large else f'{m[rate]:,.0f}',
+                f'{m[rate] / ours[rate]:.2f}',
+                f'{m["p50_us"]:,.0f}' if connections else '',
+                f'{m[unit]:.3f}' if large else f'{m[unit]:.1f}',
+                f'{m[unit] / ours[unit]:.2f}' if subject != 'origin' else ''])
+        what = (f'{connections} connection{"s" * (connections > 1)}'
+                if connections else 'one body')
+        text += (f'\n### Writes: PUT of {size_name(size)}, {what}\n\n'
+                 + table(['', 'GiB/s' if large else 'req/s', '/ ours',
+                          'median µs', 'server CPU '
+                          + ('s/GiB' if large else 'µs'), '/ ours'], rows))
+    return text, found
+
+
+def auths(srv):
+    found = auth.measure(srv, CLIENT_CORE, ROUNDS, SECONDS)
+    counts = auth.count(SERVER_CORE, 50 if QUICK else 200)
+    rows = []
+    for off, keys in auth.PAIRS:
+        a, b = found[off], found[keys]
+        row = [NAMES[off], f'{a["req_s"]:,.0f}', f'{b["req_s"]:,.0f}',
+               f'{b["req_s"] / a["req_s"]:.2f}', f'{a["cpu_us"]:.2f}',
+               f'{b["cpu_us"]:.2f}', f'{b["cpu_us"] - a["cpu_us"]:.2f}']
+        row += [f'{counts[off]:,.0f}', f'{counts[keys]:,.0f}'] if counts else []
+        rows.append(row)
+    head = ['', 'req/s off', 'req/s keys', 'ratio', 'CPU µs off',
+            'CPU µs keys', 'a verification, µs']
+    head += ['instructions off', 'keys'] if counts else []
+    return ('\n### Who asks: s3_cache_auth off and keys, 4 KiB, signed headers, '
+            f'{auth.CONNECTIONS} connections\n\n' + table(head, rows)), {
+                **found, **{('instructions', s): n for s, n in counts.items()}}
+
+
 def storms(srv, origin):
     found = storm.measure(srv, origin, ('storm', 'storm_lock'),
                           10 if QUICK else 100, 1 if QUICK else 5)
@@ -277,6 +326,8 @@ def main():
             servers.Servers(SERVER_CORE, trickle=trickle.port) as srv:
         part('hits', hits, srv)
         part('cold', cold, srv)
+        part('put', puts, srv)
+        part('auth', auths, srv)
         part('storm', storms, srv, trickle)
         part('flash', on_flash, srv)
     part('ring', ring.run, min(ROUNDS, 5), SECONDS)

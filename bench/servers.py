@@ -3,6 +3,7 @@
 origin that all of them read from. Everything lies in one folder of a tmpfs
 and ends with the process that started it."""
 
+import json
 import os
 import re
 import signal
@@ -24,6 +25,8 @@ def path_of(size):
     """As long as the keys of a data lake are."""
     return f'/bench/warehouse/events/date=2026-08-01/part-00017-{size}.parquet'
 
+
+IDENTITY = 'BENCHACCESSKEY', 'bench-secret-key'
 
 # What a S3 answer carries besides the headers that any server sends.
 S3_HEADERS = {
@@ -72,6 +75,17 @@ class Servers:
                 f.write(os.urandom(size))
         return data
 
+    def _identities(self):
+        path = os.path.join(self.dir, 'identities.json')
+        with open(path, 'w', encoding='ascii') as f:
+            json.dump({'identities': [{
+                'name': 'bench',
+                'keys': [dict(zip(('access_key', 'secret_key'), IDENTITY))],
+                'policy': [{'effect': 'allow', 'actions': ['read'],
+                            'resources': ['bench/*']}]}]}, f)
+        os.chmod(path, 0o640)
+        return path
+
     def _configure(self, name, data):
         """A file of conf/ with its @NAME@s put in; what is not known is the
         name of a port."""
@@ -79,7 +93,7 @@ class Servers:
             'dir': self.dir, 'disk': self.disk, 'data': data, 'module': test_nginx.module(),
             'user': 'user root;' if os.getuid() == 0 else '',
             'master': 'off' if self._wrapper else 'on',
-            'body4000': 'x' * 4000, 'path': path_of('$1'),
+            'identities': self._identities(), 'body4000': 'x' * 4000, 'path': path_of('$1'),
             's3_headers': ' '.join(f'add_header {k} "{v}";'
                                    for k, v in S3_HEADERS.items()),
         }
