@@ -577,5 +577,6 @@ ngx_http_s3_cache_events_cleanup(void *data)
         ngx_delete_posted_event(&e->turn);
     }
 
-    ngx_http_s3_cache_fence_end(&e->fence, 1);
+    ngx_http_s3_cache_fence_end(&e->fence,
+                                NGX_HTTP_S3_CACHE_FENCE_KNOWN);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Fences of all zones that hold objects of the written origin; and their memory.
- * What is dropped is fence_drop.c's, by what names fence_name.c's.
+ * What is dropped is fence_drop.c's, by what names fence_name.c's; writes of
+ * other nodes are fence_keep.c's.
  */
 
 #include "ngx_http_s3_cache_fence_internal.h"
 #include "ngx_http_s3_cache_flash.h"
-#include "ngx_http_s3_cache_list.h"
 #include "ngx_http_s3_cache_reload.h"
 
 #include "serve/purge.h"
@@ -14,7 +14,8 @@
 #include <sys/mman.h>
 
 
-static bool ngx_http_s3_cache_fence_is_alive(uint32_t owner);
+static s3c_fence_due_t ngx_http_s3_cache_fence_due(
+    const ngx_http_s3_cache_name_t *name);
 
 
 /*
@@ -48,21 +49,36 @@ ngx_http_s3_cache_fence_hold(ngx_http_s3_cache_main_conf_t *mcf,
             return NGX_OK;            /* too long: it is never kept */
         }
 
-        rc = ngx_http_s3_cache_fence_take(view[i].zone, hash, holds);
+        rc = ngx_http_s3_cache_fence_take(view[i].zone, hash,
+                                          ngx_http_s3_cache_fence_due(name),
+                                          holds);
         if (rc != NGX_OK) {
             return rc;
         }
     }
 
-    ngx_http_s3_cache_fence_drop(mcf, origin, name);
+    if (!name->later) {
+        ngx_http_s3_cache_fence_drop(mcf, origin, name);
+    }
 
     return NGX_OK;
 }
 
 
+static s3c_fence_due_t
+ngx_http_s3_cache_fence_due(const ngx_http_s3_cache_name_t *name)
+{
+    if (!name->later) {
+        return S3C_FENCE_DUE_NONE;
+    }
+
+    return name->key.len > 0 ? S3C_FENCE_DUE_KEY : S3C_FENCE_DUE_BUCKET;
+}
+
+
 ngx_int_t
 ngx_http_s3_cache_fence_take(ngx_http_s3_cache_zone_t *zone, uint64_t name,
-    ngx_array_t *holds)
+    s3c_fence_due_t due, ngx_array_t *holds)
 {
     s3c_fence_id_t                   id;
     ngx_http_s3_cache_fence_hold_t  *hold;
@@ -75,7 +91,9 @@ ngx_http_s3_cache_fence_take(ngx_http_s3_cache_zone_t *zone, uint64_t name,
     hold->zone = zone;
     hold->id = 0;
 
-    if (s3c_fence_begin(zone->shared->fence, name, ngx_pid, &id) != S3C_OK) {
+    if (s3c_fence_begin(zone->shared->fence, name, due, ngx_pid, &id)
+        != S3C_OK)
+    {
         s3c_stats_add(&zone->stats, S3C_STAT_WRITE_BUSY, 1);
         return NGX_BUSY;
     }
@@ -104,96 +122,6 @@ ngx_http_s3_cache_fence_release(ngx_array_t *holds, ngx_uint_t known)
     }
 
     holds->nelts = 0;
-}
-
-
-ngx_int_t
-ngx_http_s3_cache_fence_keep(ngx_http_s3_cache_main_conf_t *mcf,
-    uint64_t origin, const ngx_http_s3_cache_name_t *name, uint64_t tag,
-    ngx_msec_t msec)
-{
-    uint64_t                          hash;
-    ngx_uint_t                        i, anew;
-    s3c_status_t                      st;
-    ngx_http_s3_cache_origin_view_t  *view;
-
-    view = mcf->views.elts;
-    anew = 0;
-
-    if (ngx_http_s3_cache_list_keep(mcf, origin, name, tag,
-                                    ngx_http_s3_cache_now() + msec)
-        != NGX_OK)
-    {
-        return NGX_BUSY;
-    }
-
-    for (i = 0; i < mcf->views.nelts; i++) {
-
-        if (!ngx_http_s3_cache_fence_is_meant(mcf, origin, name, i)) {
-            continue;
-        }
-
-        hash = ngx_http_s3_cache_fence_name(view[i].zone, origin, name);
-
-        if (hash == 0) {
-            return NGX_OK;
-        }
-
-        st = s3c_fence_keep(view[i].zone->shared->fence, hash, tag,
-                            ngx_http_s3_cache_now() + msec);
-
-        if (st != S3C_OK && st != S3C_EXISTS) {
-            s3c_stats_add(&view[i].zone->stats, S3C_STAT_WRITE_BUSY, 1);
-            return NGX_BUSY;
-        }
-
-        anew |= (st == S3C_OK);
-    }
-
-    if (anew) {
-        ngx_http_s3_cache_fence_drop(mcf, origin, name);
-    }
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_s3_cache_fence_lift(ngx_http_s3_cache_main_conf_t *mcf,
-    uint64_t origin, const ngx_http_s3_cache_name_t *name, uint64_t tag,
-    ngx_msec_t msec)
-{
-    uint64_t                          hash;
-    ngx_uint_t                        i, missed;
-    ngx_http_s3_cache_origin_view_t  *view;
-
-    view = mcf->views.elts;
-    missed = 0;
-
-    ngx_http_s3_cache_list_lift(mcf, origin, name, tag,
-                                msec ? ngx_http_s3_cache_now() + msec : 0);
-
-    for (i = 0; i < mcf->views.nelts; i++) {
-
-        if (!ngx_http_s3_cache_fence_is_meant(mcf, origin, name, i)) {
-            continue;
-        }
-
-        hash = ngx_http_s3_cache_fence_name(view[i].zone, origin, name);
-        ngx_http_s3_cache_fence_learn(view[i].zone, hash, name);
-
-        if (hash != 0
-            && s3c_fence_lift(view[i].zone->shared->fence, hash, tag,
-                              msec ? ngx_http_s3_cache_now() + msec : 0)
-               != S3C_OK)
-        {
-            missed = 1;
-        }
-    }
-
-    if (missed) {
-        ngx_http_s3_cache_fence_drop(mcf, origin, name);
-    }
 }
 
 
@@ -243,9 +171,7 @@ ngx_http_s3_cache_fence_destroy(ngx_http_s3_cache_shared_t *sh)
 }
 
 
-/* A pid that was used again makes a fence hold too long, never too short. */
-
-static bool
+bool
 ngx_http_s3_cache_fence_is_alive(uint32_t owner)
 {
     return kill((pid_t) owner, 0) == 0 || ngx_errno != NGX_ESRCH;
@@ -280,6 +206,8 @@ ngx_http_s3_cache_fence_sweep(ngx_http_s3_cache_zone_t *zone, ngx_log_t *log)
             ngx_http_s3_cache_fence_save(zone, S3C_PURGE_PLACES + n);
         }
     }
+
+    ngx_http_s3_cache_fence_pay(zone);
 
     n = s3c_fence_sweep(zone->shared->fence, now,
                         now + NGX_HTTP_S3_CACHE_FENCE_LINGER,

@@ -29,6 +29,8 @@ typedef struct {
     unsigned                       all:1;      /* of the origin: no bucket */
     unsigned                       whole:1;    /* with versions and blocks */
     unsigned                       refresh:1;  /* its owner shall read it anew */
+    unsigned                       later:1;    /* the origin may refuse: nothing
+                                                  is dropped before it is over */
 } ngx_http_s3_cache_name_t;
 
 
@@ -91,11 +93,12 @@ ngx_int_t ngx_http_s3_cache_fence_hold(ngx_http_s3_cache_main_conf_t *mcf,
     ngx_array_t *holds);
 /* What hold() does to one name. */
 ngx_int_t ngx_http_s3_cache_fence_take(ngx_http_s3_cache_zone_t *zone,
-    uint64_t name, ngx_array_t *holds);
+    uint64_t name, s3c_fence_due_t due, ngx_array_t *holds);
 /* In this zone; 0: it is never kept. */
 uint64_t ngx_http_s3_cache_fence_name(ngx_http_s3_cache_zone_t *zone,
     uint64_t origin, const ngx_http_s3_cache_name_t *name);
-/* known 0: the write may still take effect. */
+/* known 0: the write may still take effect. What is dropped `later` has been, or
+ * need not be. */
 void ngx_http_s3_cache_fence_release(ngx_array_t *holds, ngx_uint_t known);
 
 /*
@@ -107,10 +110,11 @@ ngx_int_t ngx_http_s3_cache_fence_keep(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name, uint64_t tag,
     ngx_msec_t msec);
 /* It is over, in `msec` from now. Where it was not held, what there is may be
- * older than the write, and is dropped. */
+ * older than the write, and is dropped; so is what was to be dropped later. Not
+ * if the origin has refused: then there is nothing that could be older. */
 void ngx_http_s3_cache_fence_lift(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name, uint64_t tag,
-    ngx_msec_t msec);
+    ngx_msec_t msec, ngx_uint_t refused);
 /* It has changed at the origin: what is kept of it is dropped, what is under
  * way is not kept. */
 void ngx_http_s3_cache_fence_drop(ngx_http_s3_cache_main_conf_t *mcf,
@@ -123,6 +127,13 @@ uint64_t ngx_http_s3_cache_fence_learnt(ngx_http_s3_cache_zone_t *zone,
 
 /* Readers: of what is fenced, nothing may be filled. After fill_begin(). */
 ngx_uint_t ngx_http_s3_cache_fenced(ngx_http_s3_cache_ctx_t *ctx);
+/* Nor may what is found be used if it is to be dropped later. After find(). */
+static ngx_inline ngx_uint_t
+ngx_http_s3_cache_due(ngx_http_s3_cache_ctx_t *ctx)
+{
+    return s3c_fence_dues(ctx->zone->shared->fence) != 0
+           && ngx_http_s3_cache_fenced(ctx);
+}
 ngx_uint_t ngx_http_s3_cache_fenced_object(ngx_http_s3_cache_zone_t *zone,
     ngx_http_s3_cache_loc_conf_t *lcf, s3c_slice_t bucket, s3c_slice_t key);
 /* The location's identity, in the generations of this bucket and key. */

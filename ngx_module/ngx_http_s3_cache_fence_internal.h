@@ -29,6 +29,12 @@ void ngx_http_s3_cache_fence_names(const uint8_t *secret, uint64_t origin,
     s3c_slice_t bucket, s3c_slice_t key,
     ngx_http_s3_cache_fence_names_t *names);
 
+/* A pid that was used again makes a fence hold too long, never too short. */
+bool ngx_http_s3_cache_fence_is_alive(uint32_t owner);
+
+/* keep: drops what is due for those who died, or were never told the end. */
+void ngx_http_s3_cache_fence_pay(ngx_http_s3_cache_zone_t *zone);
+
 /* drop: this node has learnt of a write, just now. */
 void ngx_http_s3_cache_fence_learn(ngx_http_s3_cache_zone_t *zone,
     uint64_t hash, const ngx_http_s3_cache_name_t *name);

@@ -44,6 +44,8 @@ static ngx_http_s3_cache_zone_t *list_zone(list_walk_t *walk);
 static void list_walk(list_walk_t *walk, ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name);
 static ngx_uint_t list_next(list_walk_t *walk, uint64_t *dir);
+static ngx_uint_t list_lift(ngx_http_s3_cache_zone_t *zone, uint64_t dir,
+    uint64_t tag, uint64_t until_ms, ngx_uint_t refused);
 static uint64_t list_all(list_walk_t *walk);
 static ngx_uint_t list_is_crowded(ngx_http_s3_cache_zone_t *zone);
 static ngx_uint_t list_has(ngx_http_s3_cache_lists_t *lists, uint64_t name);
@@ -351,12 +353,17 @@ ngx_http_s3_cache_list_hold(ngx_http_s3_cache_main_conf_t *mcf,
             }
         }
 
-        rc = ngx_http_s3_cache_fence_take(walk.zone, dir, holds);
+        rc = ngx_http_s3_cache_fence_take(walk.zone, dir,
+                                          name->later ? S3C_FENCE_DUE_LIST
+                                                      : S3C_FENCE_DUE_NONE,
+                                          holds);
         if (rc != NGX_OK) {
             return rc;
         }
 
-        list_count_up(walk.zone, dir);
+        if (!name->later) {
+            list_count_up(walk.zone, dir);
+        }
 
         if (lists->n < NGX_HTTP_S3_CACHE_LIST_HELD) {
             lists->names[lists->n++] = dir;
@@ -386,12 +393,14 @@ ngx_http_s3_cache_list_keep(ngx_http_s3_cache_main_conf_t *mcf,
             dir = list_all(&walk);
         }
 
-        st = s3c_fence_keep(walk.zone->shared->fence, dir, tag, until_ms);
+        st = s3c_fence_keep(walk.zone->shared->fence, dir, tag,
+                            S3C_FENCE_DUE_LIST, until_ms);
 
-        if (st == S3C_OK) {
+        if (st == S3C_OK && !name->later) {
             list_count_up(walk.zone, dir);
+            s3c_fence_settle(walk.zone->shared->fence, dir, tag);
 
-        } else if (st != S3C_EXISTS) {
+        } else if (st != S3C_OK && st != S3C_EXISTS) {
             s3c_stats_add(&walk.zone->stats, S3C_STAT_WRITE_BUSY, 1);
             return NGX_BUSY;
         }
@@ -407,12 +416,11 @@ ngx_http_s3_cache_list_keep(ngx_http_s3_cache_main_conf_t *mcf,
 void
 ngx_http_s3_cache_list_lift(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name, uint64_t tag,
-    uint64_t until_ms)
+    uint64_t until_ms, ngx_uint_t refused)
 {
     uint64_t                   dir;
     ngx_uint_t                 all;
     list_walk_t                walk;
-    s3c_fence_sh_t            *f;
     ngx_http_s3_cache_zone_t  *zone;
 
     list_walk(&walk, mcf, origin, name);
@@ -420,18 +428,34 @@ ngx_http_s3_cache_list_lift(ngx_http_s3_cache_main_conf_t *mcf,
     all = 0;
 
     while (list_next(&walk, &dir)) {
-        f = walk.zone->shared->fence;
 
         if (walk.zone != zone) {
             zone = walk.zone;
-            all = (s3c_fence_lift(f, list_all(&walk), tag, until_ms)
-                   == S3C_OK);
+            all = list_lift(zone, list_all(&walk), tag, until_ms, refused);
         }
 
-        if (s3c_fence_lift(f, dir, tag, until_ms) != S3C_OK && !all) {
+        if (!list_lift(zone, dir, tag, until_ms, refused) && !all && !refused) {
             list_count_up(zone, dir);
         }
     }
+}
+
+
+/* Was it held? */
+
+static ngx_uint_t
+list_lift(ngx_http_s3_cache_zone_t *zone, uint64_t dir, uint64_t tag,
+    uint64_t until_ms, ngx_uint_t refused)
+{
+    s3c_fence_sh_t  *f;
+
+    f = zone->shared->fence;
+
+    if (!refused && s3c_fence_ask(f, dir, tag) == S3C_AGAIN) {
+        list_count_up(zone, dir);
+    }
+
+    return s3c_fence_lift(f, dir, tag, until_ms) == S3C_OK;
 }
 
 

@@ -39,7 +39,8 @@ ngx_int_t ngx_http_s3_cache_fill_list(ngx_http_s3_cache_ctx_t *ctx,
     const s3c_ram_pin_t *pin);
 
 /* Writers: for the lists what fence_hold(), keep(), lift() and drop() are for
- * the key; they go before those. A bucket needs none of it. */
+ * the key; they go before those. A bucket needs none of it. What is held `later`
+ * is dropped by drop(). */
 ngx_int_t ngx_http_s3_cache_list_hold(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name,
     ngx_http_s3_cache_lists_t *lists, ngx_array_t *holds);
@@ -48,7 +49,7 @@ ngx_int_t ngx_http_s3_cache_list_keep(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t until_ms);
 void ngx_http_s3_cache_list_lift(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name, uint64_t tag,
-    uint64_t until_ms);
+    uint64_t until_ms, ngx_uint_t refused);
 void ngx_http_s3_cache_list_drop(ngx_http_s3_cache_main_conf_t *mcf,
     uint64_t origin, const ngx_http_s3_cache_name_t *name);
 

@@ -24,6 +24,7 @@
 
 static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_written(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_elsewhere(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_uint_t ngx_http_s3_cache_lost(ngx_http_s3_cache_ctx_t *ctx);
@@ -82,8 +83,7 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
             /* it is being written: who followed looks again, and passes */
             s3c_ram_fill_fail(ctx->zone->ram, &ctx->pin,
                               NGX_HTTP_S3_CACHE_FILL_AGAIN);
-            ngx_http_s3_cache_release(ctx);
-            return ctx->front->pass(ctx, "written");
+            return ngx_http_s3_cache_written(ctx);
         }
 
         if (ctx->page) {
@@ -145,6 +145,10 @@ ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_elsewhere(ctx);
     }
 
+    if (ngx_http_s3_cache_due(ctx)) {
+        return ngx_http_s3_cache_written(ctx);
+    }
+
     ctx->followed = 1;
     ngx_http_s3_cache_clock(ctx);
     s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_FOLLOWED, 1);
@@ -159,6 +163,17 @@ ngx_http_s3_cache_clock(ngx_http_s3_cache_ctx_t *ctx)
     if (ctx->begun_us == 0) {
         ctx->begun_us = ngx_http_s3_cache_usec();
     }
+}
+
+
+/* It is being written, and what there is may be older by now. */
+
+static ngx_int_t
+ngx_http_s3_cache_written(ngx_http_s3_cache_ctx_t *ctx)
+{
+    ngx_http_s3_cache_release(ctx);
+
+    return ctx->front->pass(ctx, "written");
 }
 
 
@@ -194,6 +209,10 @@ static ngx_int_t
 ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx)
 {
     s3c_use_t  use;
+
+    if (ngx_http_s3_cache_due(ctx)) {
+        return ngx_http_s3_cache_written(ctx);
+    }
 
     switch (ngx_http_s3_cache_open(ctx)) {
 

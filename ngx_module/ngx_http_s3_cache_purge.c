@@ -574,6 +574,7 @@ purge_cleanup(void *data)
     origins = p->origins.elts;
 
     for (i = 0; i < p->origins.nelts; i++) {
-        ngx_http_s3_cache_fence_end(&origins[i]->fence, 1);
+        ngx_http_s3_cache_fence_end(&origins[i]->fence,
+                                    NGX_HTTP_S3_CACHE_FENCE_KNOWN);
     }
 }

@@ -478,7 +478,8 @@ ngx_http_s3_cache_hold(ngx_http_s3_cache_ctx_t *ctx)
         r->main->count++;
 
         /* a client that goes away ends its request, never a fill */
-        r->read_event_handler = ngx_http_test_reading;
+        r->read_event_handler = ctx->write ? ngx_http_s3_cache_write_left
+                                           : ngx_http_test_reading;
         r->write_event_handler = ngx_http_request_empty_handler;
 
         if (r->connection->read->ready) {

@@ -146,6 +146,14 @@ tell_one(ngx_http_s3_cache_tell_t *tell, ngx_http_s3_cache_near_t *near,
         a->ask.flags |= S3C_WIRE_REFRESH;
     }
 
+    if (name->later && tell->what == S3C_WIRE_FENCE && !tell->sure) {
+        a->ask.flags |= S3C_WIRE_LATER;
+    }
+
+    if (tell->denied && tell->what == S3C_WIRE_LIFT) {
+        a->ask.flags |= S3C_WIRE_REFUSED;
+    }
+
     if (name->key.len > 0 && name->version.len <= S3C_WIRE_VERSION_ID_MAX) {
         /* all others go with the key's generation */
         a->ask.version_id = name->version;
@@ -260,7 +268,8 @@ told_name(ngx_http_s3_cache_main_conf_t *mcf, const s3c_wire_ask_t *ask,
 {
     if (ask->what == S3C_WIRE_LIFT) {
         ngx_http_s3_cache_fence_lift(mcf, ask->location, name,
-                                     ask->generation, ask->block);
+                                     ask->generation, ask->block,
+                                     ask->flags & S3C_WIRE_REFUSED);
 
         if (name->key.len > 0) {
             told_whole(mcf, ask);
@@ -285,6 +294,7 @@ told_name(ngx_http_s3_cache_main_conf_t *mcf, const s3c_wire_ask_t *ask,
 static void
 told_whole(ngx_http_s3_cache_main_conf_t *mcf, const s3c_wire_ask_t *ask)
 {
+    uint64_t                   hash;
     ngx_uint_t                 i;
     ngx_http_s3_cache_name_t   name;
     ngx_http_s3_cache_zone_t  *zone;
@@ -296,10 +306,16 @@ told_whole(ngx_http_s3_cache_main_conf_t *mcf, const s3c_wire_ask_t *ask)
     while ((zone = ngx_http_s3_cache_fence_zone(mcf, ask->location, &i))
            != NULL)
     {
-        (void) s3c_fence_lift(zone->shared->fence,
-                              ngx_http_s3_cache_fence_name(zone,
-                                                     ask->location, &name),
-                              ask->generation,
+        hash = ngx_http_s3_cache_fence_name(zone, ask->location, &name);
+
+        if (!(ask->flags & S3C_WIRE_REFUSED)
+            && s3c_fence_ask(zone->shared->fence, hash, ask->generation)
+               == S3C_AGAIN)
+        {
+            ngx_http_s3_cache_fence_drop(mcf, ask->location, &name);
+        }
+
+        (void) s3c_fence_lift(zone->shared->fence, hash, ask->generation,
                               ask->block ? ngx_http_s3_cache_now() + ask->block
                                          : 0);
     }
@@ -332,6 +348,8 @@ ngx_http_s3_cache_told(ngx_http_s3_cache_peers_t *peers, ngx_str_t *node,
     name.all = (ask->flags & S3C_WIRE_ALL) ? 1 : 0;
     name.whole = (ask->flags & S3C_WIRE_WHOLE) ? 1 : 0;
     name.zone = (ask->flags & S3C_WIRE_ZONE) ? peers->zone : NULL;
+    name.later = (ask->what == S3C_WIRE_FENCE
+                  && (ask->flags & S3C_WIRE_LATER)) ? 1 : 0;
 
     hash = ngx_http_s3_cache_fence_hash(peers->zone, ask->location,
                                         ask->bucket, ask->key);
@@ -348,7 +366,7 @@ ngx_http_s3_cache_told(ngx_http_s3_cache_peers_t *peers, ngx_str_t *node,
         ngx_http_s3_cache_refresh_note(peers, ask);
     }
 
-    if (ask->what == S3C_WIRE_LIFT) {
+    if (ask->what == S3C_WIRE_LIFT && !(ask->flags & S3C_WIRE_REFUSED)) {
         if (hash != 0) {
             s3c_holder_end(&peers->shared->holders, hash, ask->generation);
 
@@ -387,7 +405,9 @@ ngx_http_s3_cache_told(ngx_http_s3_cache_peers_t *peers, ngx_str_t *node,
         return NGX_HTTP_S3_CACHE_FILL_ROOM;
     }
 
-    if (ask->what == S3C_WIRE_FENCE && ask->block != 0 && hash != 0) {
+    if (ask->what == S3C_WIRE_FENCE && ask->block != 0 && hash != 0
+        && !name.later)
+    {
         s3c_holder_write(&peers->shared->holders, hash, ask->generation);
     }
 

@@ -31,6 +31,9 @@ struct ngx_http_s3_cache_tell_s {
     void                         (*on_missed)(ngx_http_s3_cache_tell_t *tell,
                                               ngx_http_s3_cache_near_t *near);
     void                          *data;
+    unsigned                       denied:1;   /* LIFT: nothing was written */
+    unsigned                       sure:1;     /* FENCE: what was to be dropped
+                                                  later is dropped now */
     /* ------------------------------------------------------------------ */
     ngx_uint_t                     next;       /* name */
     ngx_uint_t                     out;        /* questions on their way */

@@ -6,6 +6,7 @@
  * answer, for a while after that.
  */
 
+#include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_reload.h"
 #include "ngx_http_s3_cache_through.h"
 
@@ -14,6 +15,7 @@ static ngx_int_t ngx_http_s3_cache_write_fence(ngx_http_s3_cache_write_t *w);
 static void ngx_http_s3_cache_write_early(ngx_http_s3_cache_write_t *w);
 static void ngx_http_s3_cache_write_over(ngx_http_s3_cache_write_t *w,
     ngx_uint_t answered);
+static ngx_uint_t ngx_http_s3_cache_write_is_refused(ngx_uint_t status);
 
 
 ngx_int_t
@@ -44,6 +46,7 @@ ngx_http_s3_cache_write(ngx_http_s3_cache_ctx_t *ctx)
 
     w->ctx = ctx;
     w->fence.ctx = ctx;
+    w->fence.judged = (ctx->conf->auth == NGX_HTTP_S3_CACHE_AUTH_ORIGIN);
     ctx->write = w;
 
     if (ngx_http_s3_cache_write_parse(w) != NGX_OK) {
@@ -200,7 +203,7 @@ ngx_http_s3_cache_write_early(ngx_http_s3_cache_write_t *w)
 
     s3c_stats_add(&w->ctx->zone->stats, S3C_STAT_WRITE_UNKNOWN, 1);
 
-    ngx_http_s3_cache_fence_end(&w->fence, 0);
+    ngx_http_s3_cache_fence_end(&w->fence, NGX_HTTP_S3_CACHE_FENCE_UNKNOWN);
 }
 
 
@@ -240,8 +243,8 @@ static void
 ngx_http_s3_cache_write_over(ngx_http_s3_cache_write_t *w,
     ngx_uint_t answered)
 {
-    s3c_stat_t  stat;
-    ngx_uint_t  known;
+    s3c_stat_t                     stat;
+    ngx_http_s3_cache_fence_end_e  end;
 
     if (w->ended) {
         return;
@@ -251,23 +254,57 @@ ngx_http_s3_cache_write_over(ngx_http_s3_cache_write_t *w,
 
     if (!w->fence.passed) {
         /* the origin never had the whole of it */
-        known = 1;
+        end = NGX_HTTP_S3_CACHE_FENCE_REFUSED;
+        stat = S3C_STAT_WRITE_FAILED;
+
+    } else if (answered && w->fence.judged
+               && ngx_http_s3_cache_write_is_refused(w->status))
+    {
+        end = NGX_HTTP_S3_CACHE_FENCE_REFUSED;
         stat = S3C_STAT_WRITE_FAILED;
 
     } else if (answered && (w->status < 500 || w->status == 503)) {
-        known = 1;
+        end = NGX_HTTP_S3_CACHE_FENCE_KNOWN;
         stat = (w->status >= 200 && w->status < 300) ? S3C_STAT_WRITE_DONE
                                                      : S3C_STAT_WRITE_FAILED;
 
     } else {
-        known = 0;
+        end = NGX_HTTP_S3_CACHE_FENCE_UNKNOWN;
         stat = S3C_STAT_WRITE_UNKNOWN;
     }
 
     s3c_stats_add(&w->ctx->zone->stats, stat, 1);
 
-    ngx_http_s3_cache_fence_end(&w->fence, known);
+    ngx_http_s3_cache_fence_end(&w->fence, end);
     ngx_http_s3_cache_through_end(w, stat == S3C_STAT_WRITE_DONE);
+}
+
+
+/*
+ * Of these an origin has done nothing: who asks may not, or what he asks for is
+ * none. Not so 404, 409 and 412, which may be about what an earlier try of the
+ * same write has done, by somebody between here and the origin who tries again.
+ */
+
+static ngx_uint_t
+ngx_http_s3_cache_write_is_refused(ngx_uint_t status)
+{
+    switch (status) {
+
+    case NGX_HTTP_BAD_REQUEST:
+    case NGX_HTTP_UNAUTHORIZED:
+    case NGX_HTTP_FORBIDDEN:
+    case NGX_HTTP_NOT_ALLOWED:
+    case NGX_HTTP_LENGTH_REQUIRED:
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+    case NGX_HTTP_REQUEST_URI_TOO_LARGE:
+    case 431:                          /* Request Header Fields Too Large */
+    case NGX_HTTP_NOT_IMPLEMENTED:
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -320,7 +357,8 @@ ngx_http_s3_cache_write_cleanup(ngx_http_s3_cache_ctx_t *ctx)
 
     if (!ctx->write->ended) {
         /* no call was ever made of it */
-        ngx_http_s3_cache_fence_end(&ctx->write->fence, 1);
+        ngx_http_s3_cache_fence_end(&ctx->write->fence,
+                                    NGX_HTTP_S3_CACHE_FENCE_REFUSED);
     }
 
     ngx_http_s3_cache_through_end(ctx->write, 0);

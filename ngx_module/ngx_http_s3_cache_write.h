@@ -23,6 +23,8 @@ typedef struct ngx_http_s3_cache_through_s  ngx_http_s3_cache_through_t;
 typedef struct {
     ngx_http_s3_cache_ctx_t       *ctx;
     ngx_array_t                   *holds;      /* here */
+    ngx_array_t                   *later;      /* of name_t: dropped at the end;
+                                                  NULL: none */
     ngx_http_s3_cache_lists_t      lists;      /* of them */
 
     ngx_pool_t                    *pool;       /* NULL: no node is to be told */
@@ -43,6 +45,8 @@ typedef struct {
 
     ngx_uint_t                     place;      /* of its bucket: reload.h */
 
+    unsigned                       judged:1;   /* by the origin alone: nothing
+                                                  is dropped before it has */
     unsigned                       bucket:1;   /* all of it has been fenced */
     unsigned                       passed:1;   /* the origin may have all of it */
     unsigned                       refused:1;  /* it must not */
@@ -96,14 +100,20 @@ ngx_int_t ngx_http_s3_cache_fence_begin(ngx_http_s3_cache_fence_t *fence,
 /* The origin may have the rest of the write. NGX_AGAIN: not before the other
  * nodes know; then write_feeds() or write_go() is called. NGX_BUSY: never. */
 ngx_int_t ngx_http_s3_cache_fence_gate(ngx_http_s3_cache_fence_t *fence);
-/* known 0: the write may still take effect. */
+
+typedef enum {
+    NGX_HTTP_S3_CACHE_FENCE_UNKNOWN = 0,       /* it may still take effect */
+    NGX_HTTP_S3_CACHE_FENCE_KNOWN,
+    NGX_HTTP_S3_CACHE_FENCE_REFUSED            /* it has none, nor will have */
+} ngx_http_s3_cache_fence_end_e;
+
 void ngx_http_s3_cache_fence_end(ngx_http_s3_cache_fence_t *fence,
-    ngx_uint_t known);
+    ngx_http_s3_cache_fence_end_e end);
 
 /* write_lift.c: the other nodes learn that it is over, in `msec`, of which 0 is
  * now. Takes fence->pool. */
 void ngx_http_s3_cache_fence_lift_all(ngx_http_s3_cache_fence_t *fence,
-    ngx_msec_t msec);
+    ngx_msec_t msec, ngx_uint_t refused);
 
 /*
  * What has changed at the origin without us: dropped here and at all nodes, as
@@ -131,6 +141,9 @@ ngx_int_t ngx_http_s3_cache_write_empty(ngx_http_s3_cache_ctx_t *ctx);
 ngx_uint_t ngx_http_s3_cache_write_feeds(ngx_http_s3_cache_ctx_t *ctx);
 /* What has not come of the client's body will not be read. */
 void ngx_http_s3_cache_write_settle(ngx_http_s3_cache_write_t *w);
+/* read_event_handler of a write that reads nothing now: of a client that goes
+ * away. */
+void ngx_http_s3_cache_write_left(ngx_http_request_t *r);
 
 /* write.c */
 

@@ -209,7 +209,7 @@ ngx_http_s3_cache_write_read(ngx_http_s3_cache_write_t *w)
         }
 
         if (r->read_event_handler == ngx_http_block_reading) {
-            r->read_event_handler = ngx_http_test_reading;
+            r->read_event_handler = ngx_http_s3_cache_write_left;
         }
 
     } else if (r->reading_body) {
@@ -454,7 +454,7 @@ ngx_http_s3_cache_write_empty_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
 
-    r->read_event_handler = ngx_http_test_reading;
+    r->read_event_handler = ngx_http_s3_cache_write_left;
 
     ngx_http_s3_cache_run(ctx, ngx_http_s3_cache_write_empty);
 }
@@ -467,9 +467,33 @@ ngx_http_s3_cache_write_read_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
 
-    r->read_event_handler = ngx_http_test_reading;
+    r->read_event_handler = ngx_http_s3_cache_write_left;
 
     (void) ngx_http_s3_cache_write_feeds(ctx);
+}
+
+
+/*
+ * A client that goes away ends its request. But not if the origin has the whole
+ * of it, and is to judge it: else whoever may not write could have things
+ * dropped by not waiting for the answer.
+ */
+
+void
+ngx_http_s3_cache_write_left(ngx_http_request_t *r)
+{
+    ngx_http_s3_cache_ctx_t    *ctx;
+    ngx_http_s3_cache_write_t  *w;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_s3_cache_module);
+    w = ctx->write;
+
+    if (w->fence.judged && w->fence.passed && !w->ended) {
+        ngx_http_block_reading(r);
+        return;
+    }
+
+    ngx_http_test_reading(r);
 }
 
 

@@ -5,7 +5,8 @@
  * the next bytes that it gets (the last of the body, or all of a request without
  * one), and those wait until every node has answered or is known not to.
  *
- *   begin      each name, here
+ *   begin      each name, here. If the origin may refuse it, and nobody here
+ *              can tell, it is dropped at the end: until then no reader uses it
  *   gate       told -> waits -> passed; or refused
  *   renew      as long as it takes, so that no node forgets it
  *   end        here at once; the others learn of it by themselves. If nobody
@@ -22,7 +23,12 @@
 #define RENEW_MSEC  (NGX_HTTP_S3_CACHE_FENCE_LINGER / 3)
 
 
+static ngx_int_t fence_later(ngx_http_s3_cache_fence_t *fence,
+    const ngx_http_s3_cache_name_t *name);
+static void fence_drop_later(ngx_http_s3_cache_fence_t *fence);
 static ngx_int_t fence_name(ngx_http_s3_cache_fence_t *fence,
+    const ngx_http_s3_cache_name_t *name);
+static ngx_int_t fence_push(ngx_pool_t *pool, ngx_array_t *names,
     const ngx_http_s3_cache_name_t *name);
 static void fence_copy(u_char **p, s3c_slice_t *to, s3c_slice_t from);
 static ngx_http_s3_cache_zone_t *fence_ring(ngx_http_s3_cache_fence_t *fence,
@@ -44,11 +50,17 @@ ngx_http_s3_cache_fence_begin(ngx_http_s3_cache_fence_t *fence,
 {
     ngx_int_t                       rc;
     ngx_http_s3_cache_ctx_t        *ctx;
-    ngx_http_s3_cache_name_t        bucket;
+    ngx_http_s3_cache_name_t        later, bucket;
     ngx_http_s3_cache_main_conf_t  *mcf;
 
     if (fence->bucket) {
         return NGX_OK;
+    }
+
+    if (fence->judged) {
+        later = *name;
+        later.later = 1;
+        name = &later;
     }
 
     ctx = fence->ctx;
@@ -74,6 +86,10 @@ ngx_http_s3_cache_fence_begin(ngx_http_s3_cache_fence_t *fence,
 
     default:
         return NGX_BUSY;
+    }
+
+    if (fence_later(fence, name) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (fence->holds == NULL) {
@@ -110,15 +126,60 @@ ngx_http_s3_cache_fence_begin(ngx_http_s3_cache_fence_t *fence,
 }
 
 
+/* What is dropped if the write is not refused: before any of it is held. */
+
+static ngx_int_t
+fence_later(ngx_http_s3_cache_fence_t *fence,
+    const ngx_http_s3_cache_name_t *name)
+{
+    ngx_pool_t  *pool;
+
+    if (!name->later) {
+        return NGX_OK;
+    }
+
+    pool = fence->ctx->request->pool;
+
+    if (fence->later == NULL) {
+        fence->later = ngx_array_create(pool, 2,
+                                        sizeof(ngx_http_s3_cache_name_t));
+        if (fence->later == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return fence_push(pool, fence->later, name);
+}
+
+
+/* While it is fenced. */
+
+static void
+fence_drop_later(ngx_http_s3_cache_fence_t *fence)
+{
+    uint64_t                        origin;
+    ngx_uint_t                      i;
+    ngx_http_s3_cache_name_t       *name;
+    ngx_http_s3_cache_main_conf_t  *mcf;
+
+    mcf = ngx_http_s3_cache_main_conf(fence->ctx);
+    origin = fence->ctx->conf->origin->id;
+    name = fence->later->elts;
+
+    for (i = 0; i < fence->later->nelts; i++) {
+        ngx_http_s3_cache_list_drop(mcf, origin, &name[i]);
+        ngx_http_s3_cache_fence_drop(mcf, origin, &name[i]);
+    }
+}
+
+
 /* Kept until the last node has been told that it is over. */
 
 static ngx_int_t
 fence_name(ngx_http_s3_cache_fence_t *fence,
     const ngx_http_s3_cache_name_t *name)
 {
-    u_char                    *p;
-    ngx_uint_t                 i;
-    ngx_http_s3_cache_name_t  *copy;
+    ngx_uint_t  i;
 
     i = 0;
 
@@ -140,17 +201,28 @@ fence_name(ngx_http_s3_cache_fence_t *fence,
         fence->tag = ngx_http_s3_cache_tell_tag();
     }
 
-    copy = ngx_array_push(&fence->names);
+    return fence_push(fence->pool, &fence->names, name);
+}
+
+
+static ngx_int_t
+fence_push(ngx_pool_t *pool, ngx_array_t *names,
+    const ngx_http_s3_cache_name_t *name)
+{
+    u_char                    *p;
+    ngx_http_s3_cache_name_t  *copy;
+
+    copy = ngx_array_push(names);
     if (copy == NULL) {
         return NGX_ERROR;
     }
 
     *copy = *name;
 
-    p = ngx_pnalloc(fence->pool, name->bucket.len + name->key.len
-                                 + name->version.len + 1);
+    p = ngx_pnalloc(pool, name->bucket.len + name->key.len + name->version.len
+                          + 1);
     if (p == NULL) {
-        fence->names.nelts--;
+        names->nelts--;
         return NGX_ERROR;
     }
 
@@ -404,32 +476,49 @@ fence_renew(ngx_event_t *ev)
 
 void
 ngx_http_s3_cache_fence_end(ngx_http_s3_cache_fence_t *fence,
-    ngx_uint_t known)
+    ngx_http_s3_cache_fence_end_e end)
 {
-    ngx_uint_t                 i;
+    ngx_msec_t                 linger;
+    ngx_uint_t                 i, refused;
     ngx_http_s3_cache_name_t  *name;
+
+    linger = end == NGX_HTTP_S3_CACHE_FENCE_UNKNOWN
+             ? NGX_HTTP_S3_CACHE_FENCE_LINGER : 0;
+
+    /* of others, all that is named has been dropped when it was fenced */
+    refused = fence->judged && end == NGX_HTTP_S3_CACHE_FENCE_REFUSED;
 
     if (fence->renew.timer_set) {
         ngx_del_timer(&fence->renew);
     }
 
     if (fence->passed) {
-        ngx_http_s3_cache_reload_written(fence->place,
-                                         known ? 0
-                                               : NGX_HTTP_S3_CACHE_FENCE_LINGER);
+        if (!refused) {
+            ngx_http_s3_cache_reload_written(fence->place, linger);
+        }
+
         fence->passed = 0;
+    }
+
+    if (fence->later != NULL) {
+        if (!refused) {
+            fence_drop_later(fence);
+        }
+
+        fence->later->nelts = 0;
     }
 
     name = fence->names.elts;
 
-    for (i = 0; fence->pool != NULL && i < fence->names.nelts; i++) {
+    for (i = 0; fence->pool != NULL && !refused && i < fence->names.nelts; i++)
+    {
         /* of a write of another node that began under this one */
         ngx_http_s3_cache_fence_doubt(ngx_http_s3_cache_main_conf(fence->ctx),
                                       fence->ctx->conf->origin->id, &name[i]);
     }
 
     if (fence->holds != NULL) {
-        ngx_http_s3_cache_fence_release(fence->holds, known);
+        ngx_http_s3_cache_fence_release(fence->holds, linger == 0);
         fence->lists.n = 0;
     }
 
@@ -442,9 +531,7 @@ ngx_http_s3_cache_fence_end(ngx_http_s3_cache_fence_t *fence,
     fence_stray(fence);
 
     if (fence->ntells > 0) {
-        ngx_http_s3_cache_fence_lift_all(fence,
-                                         known ? 0
-                                               : NGX_HTTP_S3_CACHE_FENCE_LINGER);
+        ngx_http_s3_cache_fence_lift_all(fence, linger, refused);
 
     } else if (fence->pool != NULL) {
         ngx_destroy_pool(fence->pool);
@@ -480,7 +567,7 @@ ngx_http_s3_cache_forget(ngx_http_s3_cache_fence_t *fence,
 static void
 fence_forgotten(ngx_http_s3_cache_fence_t *fence)
 {
-    ngx_http_s3_cache_fence_end(fence, 1);
+    ngx_http_s3_cache_fence_end(fence, NGX_HTTP_S3_CACHE_FENCE_KNOWN);
 
     fence->bucket = 0;
     fence->passed = 0;

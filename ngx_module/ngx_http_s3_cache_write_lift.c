@@ -34,7 +34,7 @@ static void lift_again(ngx_event_t *ev);
 
 void
 ngx_http_s3_cache_fence_lift_all(ngx_http_s3_cache_fence_t *fence,
-    ngx_msec_t msec)
+    ngx_msec_t msec, ngx_uint_t refused)
 {
     lift_t      *lift;
     ngx_uint_t   i;
@@ -61,6 +61,8 @@ ngx_http_s3_cache_fence_lift_all(ngx_http_s3_cache_fence_t *fence,
     for (i = 0; i < lift->ntells; i++) {
         lift->tells[i].what = lift->lingers ? S3C_WIRE_FENCE : S3C_WIRE_LIFT;
         lift->tells[i].msec = msec;
+        lift->tells[i].sure = 1;
+        lift->tells[i].denied = refused;
         lift->tells[i].done = lift_told;
         lift->tells[i].on_missed = NULL;
         lift->tells[i].data = lift;

@@ -275,6 +275,11 @@ typedef enum {
 #define S3C_WIRE_REFRESH  1u /* has the server, its owner, got it in memory,
                                 it reads it anew when LIFT comes */
 
+/* of what is written, not purged; FENCE for some time, LIFT at once */
+#define S3C_WIRE_LATER  2u /* FENCE: the origin may refuse it: what there is is
+                              not read, and dropped when LIFT comes, or none */
+#define S3C_WIRE_REFUSED  2u /* LIFT: it has; what there is stays */
+
 /* meta.flags: where the server had it; none: it had to be fetched */
 #define S3C_WIRE_RAM    1u
 #define S3C_WIRE_FLASH  2u

@@ -60,6 +60,12 @@ fence_ok(const s3c_wire_ask_t *ask)
         flags &= ~S3C_WIRE_REFRESH;
     }
 
+    if (ask->flags == S3C_WIRE_LATER
+        && (ask->block != 0) == (ask->what == S3C_WIRE_FENCE))
+    {
+        flags &= ~S3C_WIRE_LATER;
+    }
+
     if ((flags & ~FENCE_FLAGS) != 0
         || ask->generation == 0 || ask->block > S3C_WIRE_HOLD_MAX
         || (ask->version_id.len != 0

@@ -1,53 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fences and generations in shared memory. The places are the truth; the
+ * Fences in shared memory. The places are the truth; the
  * counts, by which readers look, say for each hash how many places there are
  * that have it. Everything is sequentially consistent: a reader's "begin,
  * then look" against a writer's "fence, then drop" is Dekker's game.
  */
-#include "serve/fence.h"
+#include "serve/fence_internal.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "base/robust_lock.h"
-#include "serve/purge.h"
-
 #define FENCE_NONE  UINT32_MAX
-
-typedef struct {
-    uint64_t  name;
-    uint64_t  tag;             /* not 0: another node's, and in a chain */
-    uint64_t  until_ms;        /* not 0: without an owner */
-    uint32_t  owner;           /* 0 and until_ms 0: free */
-    uint32_t  seq;
-    uint32_t  next;            /* of the free ones, or of the chain */
-    uint32_t  stranger;        /* of before the configuration in force */
-} fence_place_sh_t;
-
-struct s3c_fence_sh_s {
-    s3c_robust_lock_sh_t  lock;
-    uint32_t              free;
-    _Atomic uint32_t      held;
-    uint32_t              high;    /* places from here on were never used */
-    _Atomic uint32_t      moved;
-    _Atomic uint32_t      loaded;
-    _Atomic uint64_t      config;
-    _Atomic uint64_t      epoch;
-    _Atomic uint32_t      strangers;
-    _Atomic uint32_t      counts[S3C_FENCE_COUNTS];
-    uint32_t              chains[S3C_FENCE_COUNTS];  /* + 1; 0: empty */
-    _Atomic uint64_t      buckets[S3C_FENCE_BUCKETS];
-    _Atomic uint64_t      versions[S3C_FENCE_VERSIONS];
-    _Atomic uint32_t      lists[S3C_FENCE_LISTS];
-    fence_place_sh_t      places[S3C_FENCE_PLACES];
-    s3c_purge_sh_t        purge;
-};
-
-static_assert(sizeof(fence_place_sh_t) == 40, "a place");
-
 
 size_t
 s3c_fence_bytes(void)
@@ -110,7 +75,7 @@ fence_link_locked(s3c_fence_sh_t *f, uint32_t i)
 static void
 fence_heal(s3c_fence_sh_t *f)
 {
-    uint32_t           n = 0, strangers = 0;
+    uint32_t           n = 0, strangers = 0, dues = 0;
     fence_place_sh_t  *p;
     static uint32_t    right[S3C_FENCE_COUNTS];
 
@@ -125,6 +90,7 @@ fence_heal(s3c_fence_sh_t *f)
         if (fence_is_taken(p)) {
             n++;
             strangers += p->stranger;
+            dues += (p->due != S3C_FENCE_DUE_NONE);
             right[p->name & (S3C_FENCE_COUNTS - 1)]++;
 
             if (p->tag != 0) {
@@ -132,6 +98,7 @@ fence_heal(s3c_fence_sh_t *f)
             }
 
         } else {
+            p->due = S3C_FENCE_DUE_NONE;
             p->next = f->free;
             f->free = i;
         }
@@ -143,6 +110,7 @@ fence_heal(s3c_fence_sh_t *f)
 
     atomic_store(&f->held, n);
     atomic_store(&f->strangers, strangers);
+    atomic_store(&f->dues, dues);
 }
 
 
@@ -179,10 +147,40 @@ s3c_fence_held(const s3c_fence_sh_t *f)
 }
 
 
+uint32_t
+s3c_fence_dues(const s3c_fence_sh_t *f)
+{
+    return atomic_load(&((s3c_fence_sh_t *) f)->dues);
+}
+
+
+/* A reader that sees no dues looks no further: they are counted first. */
+static void
+fence_owe_locked(s3c_fence_sh_t *f, fence_place_sh_t *p, s3c_fence_due_t due)
+{
+    if (due != S3C_FENCE_DUE_NONE) {
+        atomic_fetch_add(&f->dues, 1);
+    }
+
+    p->due = (uint16_t) due;
+}
+
+
+static void
+fence_settle_locked(s3c_fence_sh_t *f, fence_place_sh_t *p)
+{
+    if (p->due != S3C_FENCE_DUE_NONE) {
+        p->due = S3C_FENCE_DUE_NONE;
+        atomic_fetch_sub(&f->dues, 1);
+    }
+}
+
+
 /* A place for the name, counted; FENCE_NONE: there is none. Whoever dies before
  * it has an owner or a time leaves it free. */
 static uint32_t
-fence_take_locked(s3c_fence_sh_t *f, uint64_t name, uint64_t tag)
+fence_take_locked(s3c_fence_sh_t *f, uint64_t name, uint64_t tag,
+    s3c_fence_due_t due)
 {
     uint32_t           i = f->free;
     fence_place_sh_t  *p;
@@ -199,6 +197,7 @@ fence_take_locked(s3c_fence_sh_t *f, uint64_t name, uint64_t tag)
     p = &f->places[i];
     f->free = p->next;
 
+    fence_owe_locked(f, p, due);
     atomic_fetch_add(fence_count(f, name), 1);
 
     p->name = name;
@@ -211,8 +210,8 @@ fence_take_locked(s3c_fence_sh_t *f, uint64_t name, uint64_t tag)
 
 
 s3c_status_t
-s3c_fence_begin(s3c_fence_sh_t *f, uint64_t name, uint32_t owner,
-    s3c_fence_id_t *id)
+s3c_fence_begin(s3c_fence_sh_t *f, uint64_t name, s3c_fence_due_t due,
+    uint32_t owner, s3c_fence_id_t *id)
 {
     uint32_t           i;
     fence_place_sh_t  *p;
@@ -224,7 +223,7 @@ s3c_fence_begin(s3c_fence_sh_t *f, uint64_t name, uint32_t owner,
         return S3C_BUSY;
     }
 
-    i = fence_take_locked(f, name, 0);
+    i = fence_take_locked(f, name, 0, due);
 
     if (i != FENCE_NONE) {
         p = &f->places[i];
@@ -273,7 +272,7 @@ fence_unlink_locked(s3c_fence_sh_t *f, uint32_t i)
 
 s3c_status_t
 s3c_fence_keep(s3c_fence_sh_t *f, uint64_t name, uint64_t tag,
-    uint64_t until_ms)
+    s3c_fence_due_t due, uint64_t until_ms)
 {
     uint32_t           i;
     s3c_status_t       st = S3C_OK;
@@ -289,9 +288,9 @@ s3c_fence_keep(s3c_fence_sh_t *f, uint64_t name, uint64_t tag,
 
     if (p != NULL) {
         p->until_ms = until_ms;
-        st = S3C_EXISTS;
+        st = p->due == S3C_FENCE_DUE_NONE ? S3C_EXISTS : S3C_OK;
 
-    } else if ((i = fence_take_locked(f, name, tag)) != FENCE_NONE) {
+    } else if ((i = fence_take_locked(f, name, tag, due)) != FENCE_NONE) {
         f->places[i].until_ms = until_ms;
         atomic_fetch_add(&f->held, 1);
         fence_link_locked(f, i);
@@ -306,10 +305,51 @@ s3c_fence_keep(s3c_fence_sh_t *f, uint64_t name, uint64_t tag,
 }
 
 
+s3c_status_t
+s3c_fence_ask(s3c_fence_sh_t *f, uint64_t name, uint64_t tag)
+{
+    s3c_status_t       st;
+    fence_place_sh_t  *p;
+
+    if (!fence_lock(f)) {
+        return S3C_MISS;
+    }
+
+    p = fence_tagged_locked(f, name, tag);
+    st = p == NULL ? S3C_MISS
+                   : p->due == S3C_FENCE_DUE_NONE ? S3C_OK : S3C_AGAIN;
+
+    s3c_robust_lock_drop(&f->lock);
+
+    return st;
+}
+
+
+void
+s3c_fence_settle(s3c_fence_sh_t *f, uint64_t name, uint64_t tag)
+{
+    fence_place_sh_t  *p;
+
+    if (!fence_lock(f)) {
+        return;
+    }
+
+    p = fence_tagged_locked(f, name, tag);
+
+    if (p != NULL) {
+        fence_settle_locked(f, p);
+    }
+
+    s3c_robust_lock_drop(&f->lock);
+}
+
+
 static void
 fence_free_locked(s3c_fence_sh_t *f, uint32_t i)
 {
     fence_place_sh_t  *p = &f->places[i];
+
+    fence_settle_locked(f, p);
 
     if (p->tag != 0) {
         fence_unlink_locked(f, i);
@@ -347,6 +387,7 @@ s3c_fence_lift(s3c_fence_sh_t *f, uint64_t name, uint64_t tag,
 
     } else if (p != NULL) {
         p->until_ms = until_ms;
+        fence_settle_locked(f, p);
     }
 
     s3c_robust_lock_drop(&f->lock);
@@ -375,7 +416,61 @@ s3c_fence_end(s3c_fence_sh_t *f, s3c_fence_id_t id, uint64_t until_ms)
         } else {
             p->until_ms = until_ms;
             p->owner = 0;
+            fence_settle_locked(f, p);
         }
+    }
+
+    s3c_robust_lock_drop(&f->lock);
+}
+
+
+bool
+s3c_fence_lost(s3c_fence_sh_t *f, uint64_t now_ms,
+    bool (*is_alive)(uint32_t owner), s3c_fence_lost_t *lost)
+{
+    bool               found = false;
+    fence_place_sh_t  *p;
+
+    if (s3c_fence_dues(f) == 0 || !fence_lock(f)) {
+        return false;
+    }
+
+    for (uint32_t i = 0; i < f->high && !found; i++) {
+        p = &f->places[i];
+
+        if (!fence_is_taken(p) || p->due == S3C_FENCE_DUE_NONE) {
+            continue;
+        }
+
+        found = p->owner != 0 ? !is_alive(p->owner) : p->until_ms <= now_ms;
+
+        if (found) {
+            lost->id = ((uint64_t) p->seq << 32) | (i + 1);
+            lost->name = p->name;
+            lost->due = (s3c_fence_due_t) p->due;
+        }
+    }
+
+    s3c_robust_lock_drop(&f->lock);
+
+    return found;
+}
+
+
+void
+s3c_fence_settle_lost(s3c_fence_sh_t *f, const s3c_fence_lost_t *lost)
+{
+    uint32_t           i = (uint32_t) lost->id - 1;
+    fence_place_sh_t  *p;
+
+    if (i >= S3C_FENCE_PLACES || !fence_lock(f)) {
+        return;
+    }
+
+    p = &f->places[i];
+
+    if (p->seq == (uint32_t) (lost->id >> 32) && fence_is_taken(p)) {
+        fence_settle_locked(f, p);
     }
 
     s3c_robust_lock_drop(&f->lock);
@@ -400,7 +495,9 @@ s3c_fence_sweep(s3c_fence_sh_t *f, uint64_t now_ms, uint64_t until_ms,
 
         if (p->owner == 0) {
 
-            if (p->until_ms != 0 && p->until_ms <= now_ms) {
+            if (p->until_ms != 0 && p->until_ms <= now_ms
+                && p->due == S3C_FENCE_DUE_NONE)
+            {
                 fence_free_locked(f, i);
             }
 
@@ -409,6 +506,10 @@ s3c_fence_sweep(s3c_fence_sh_t *f, uint64_t now_ms, uint64_t until_ms,
             if (is_alive(p->owner)) {
                 last = p->owner;           /* of many by one worker */
                 continue;
+            }
+
+            if (p->due != S3C_FENCE_DUE_NONE) {
+                continue;                  /* lost() is about it */
             }
 
             p->until_ms = until_ms;
@@ -487,94 +588,4 @@ uint32_t
 s3c_fence_strangers(const s3c_fence_sh_t *f)
 {
     return atomic_load(&((s3c_fence_sh_t *) f)->strangers);
-}
-
-
-bool
-s3c_fence_moved(const s3c_fence_sh_t *f)
-{
-    return atomic_load(&((s3c_fence_sh_t *) f)->moved) != 0;
-}
-
-
-void
-s3c_fence_move(s3c_fence_sh_t *f)
-{
-    atomic_store(&f->moved, 1);
-}
-
-
-uint64_t
-s3c_fence_bucket_generation(const s3c_fence_sh_t *f, uint64_t name)
-{
-    return atomic_load(&((s3c_fence_sh_t *) f)
-                       ->buckets[name & (S3C_FENCE_BUCKETS - 1)]);
-}
-
-
-void
-s3c_fence_bucket_drop(s3c_fence_sh_t *f, uint64_t name)
-{
-    s3c_purge_count_up(&f->purge, &f->buckets[name & (S3C_FENCE_BUCKETS - 1)]);
-    atomic_store(&f->moved, 1);
-}
-
-
-void
-s3c_fence_bucket_forget(s3c_fence_sh_t *f, uint32_t place,
-    uint64_t generation)
-{
-    assert(place < S3C_FENCE_BUCKETS);
-
-    /* also what was counted since the start: that may be a number of old */
-    atomic_fetch_add(&f->buckets[place], generation);
-    atomic_store(&f->moved, 1);
-}
-
-
-bool
-s3c_fence_is_loaded(const s3c_fence_sh_t *f)
-{
-    return atomic_load(&((s3c_fence_sh_t *) f)->loaded) != 0;
-}
-
-
-void
-s3c_fence_loaded(s3c_fence_sh_t *f)
-{
-    atomic_store(&f->loaded, 1);
-}
-
-
-uint64_t
-s3c_fence_versions_generation(const s3c_fence_sh_t *f, uint64_t name)
-{
-    uint64_t  n = atomic_load(&((s3c_fence_sh_t *) f)
-                              ->versions[name & (S3C_FENCE_VERSIONS - 1)]);
-
-    return n != 0 ? n : atomic_load(&((s3c_fence_sh_t *) f)->purge.first);
-}
-
-
-void
-s3c_fence_versions_drop(s3c_fence_sh_t *f, uint64_t name)
-{
-    s3c_purge_count_up(&f->purge,
-                       &f->versions[name & (S3C_FENCE_VERSIONS - 1)]);
-    atomic_store(&f->moved, 1);
-}
-
-
-uint64_t
-s3c_fence_lists_generation(const s3c_fence_sh_t *f, uint64_t name)
-{
-    return atomic_load(&((s3c_fence_sh_t *) f)
-                       ->lists[name & (S3C_FENCE_LISTS - 1)]);
-}
-
-
-void
-s3c_fence_lists_drop(s3c_fence_sh_t *f, uint64_t name)
-{
-    atomic_fetch_add(&f->lists[name & (S3C_FENCE_LISTS - 1)], 1);
 }

@@ -245,7 +245,7 @@ def test_an_answer_that_is_lost_counts_as_written(origin, gateway):
     assert gateway.zone()['writes']['unknown'] == 1
 
 
-def test_a_refused_write_drops_only_for_a_moment(origin, gateway):
+def test_a_refused_write_drops_nothing(origin, gateway):
     origin.put('bkt', 'key', b'old')
     assert get(gateway, ALICE, ago=1).body == b'old'
     origin.on('bkt', 'key', **denied(BOB))

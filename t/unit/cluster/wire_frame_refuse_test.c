@@ -59,7 +59,7 @@ what_breaks_a_limit_is_not_encoded(void **state)
         }
 
         if (what >= S3C_WIRE_FENCE) {
-            refused(ask, f.ask.flags = S3C_WIRE_KEPT);
+            refused(ask, f.ask.flags = S3C_WIRE_FIRST);
         }
 
         if (what != S3C_WIRE_BLOCK) {
@@ -76,6 +76,8 @@ what_breaks_a_limit_is_not_encoded(void **state)
     refused(ask_of(S3C_WIRE_HEAD), f.ask.block = 1);
     refused(ask_of(S3C_WIRE_FENCE), f.ask.block++);
     refused(ask_of(S3C_WIRE_FENCE), f.ask.flags = S3C_WIRE_REFRESH;
+            f.ask.block = 0);
+    refused(ask_of(S3C_WIRE_FENCE), f.ask.flags = S3C_WIRE_LATER;
             f.ask.block = 0);
     refused(ask_of(S3C_WIRE_LIFT), f.ask.block++);
     refused(ask_of(S3C_WIRE_HAVE), f.ask.block++);

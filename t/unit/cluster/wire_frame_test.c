@@ -135,11 +135,18 @@ what_can_be_purged(void **state)
                 bool  whole = flags & S3C_WIRE_WHOLE;
                 bool  refresh = what == S3C_WIRE_FENCE && key && !prefix
                                 && !whole && (flags & S3C_WIRE_REFRESH);
-                bool  ok = (flags & 15) == (refresh ? S3C_WIRE_REFRESH : 0)
+                bool  later = flags == S3C_WIRE_LATER;
+                bool  ok = (later || (flags & 15) == (refresh
+                                                      ? S3C_WIRE_REFRESH : 0))
                            && !(prefix && whole);
 
                 f = ask_of((s3c_wire_what_t) what);
                 f.ask.flags = (uint8_t) flags;
+
+                if (later && what == S3C_WIRE_LIFT) {
+                    assert_int_equal(encode(&f), S3C_INVALID);
+                    f.ask.block = 0;       /* at once, or not at all */
+                }
 
                 if (!bucket) {
                     f.ask.bucket = S3C_SLICE_NONE;

@@ -22,6 +22,11 @@
 #define ME     1000u
 #define OTHER  2000u
 
+#define NONE   S3C_FENCE_DUE_NONE
+
+#define begin(name, owner, id)  s3c_fence_begin(f, name, NONE, owner, id)
+#define keep(name, tag, until)  s3c_fence_keep(f, name, tag, NONE, until)
+
 static s3c_fence_sh_t  *f;
 
 
@@ -72,8 +77,8 @@ a_name_is_held_from_its_begin_to_its_end(void **state)
     (void) state;
 
     assert_false(s3c_fence_holds(f, 7));
-    assert_int_equal(s3c_fence_begin(f, 7, ME, &a), S3C_OK);
-    assert_int_equal(s3c_fence_begin(f, 7, OTHER, &b), S3C_OK);
+    assert_int_equal(begin(7, ME, &a), S3C_OK);
+    assert_int_equal(begin(7, OTHER, &b), S3C_OK);
     assert_true(s3c_fence_holds(f, 7));
     assert_false(s3c_fence_holds(f, 8));
     s3c_fence_end(f, a, 0);
@@ -93,10 +98,10 @@ a_fence_of_another_node_is_known_by_its_tag(void **state)
     (void) state;
 
     /* 7 and 7 + S3C_FENCE_COUNTS share a chain */
-    assert_int_equal(s3c_fence_keep(f, 7, 1, 500), S3C_OK);
-    assert_int_equal(s3c_fence_keep(f, 7 + S3C_FENCE_COUNTS, 1, 500), S3C_OK);
-    assert_int_equal(s3c_fence_keep(f, 7, 2, 500), S3C_OK);
-    assert_int_equal(s3c_fence_keep(f, 7, 1, 600), S3C_EXISTS);
+    assert_int_equal(keep(7, 1, 500), S3C_OK);
+    assert_int_equal(keep(7 + S3C_FENCE_COUNTS, 1, 500), S3C_OK);
+    assert_int_equal(keep(7, 2, 500), S3C_OK);
+    assert_int_equal(keep(7, 1, 600), S3C_EXISTS);
     assert_int_equal(s3c_fence_held(f), 3);
     assert_int_equal(s3c_fence_lift(f, 7, 3, 0), S3C_MISS);
     assert_int_equal(s3c_fence_lift(f, 8, 1, 0), S3C_MISS);
@@ -126,16 +131,16 @@ tags_and_owners_share_the_places(void **state)
 
     for (n = 0; n < S3C_FENCE_PLACES; n++) {
         if (n & 1) {
-            assert_int_equal(s3c_fence_begin(f, n, ME, &id), S3C_OK);
+            assert_int_equal(begin(n, ME, &id), S3C_OK);
 
         } else {
-            assert_int_equal(s3c_fence_keep(f, n, n + 1, 500), S3C_OK);
+            assert_int_equal(keep(n, n + 1, 500), S3C_OK);
         }
     }
 
-    assert_int_equal(s3c_fence_keep(f, n, 1, 500), S3C_FULL);
+    assert_int_equal(keep(n, 1, 500), S3C_FULL);
     assert_int_equal(s3c_fence_lift(f, 4, 5, 0), S3C_OK);
-    assert_int_equal(s3c_fence_keep(f, n, 1, 500), S3C_OK);
+    assert_int_equal(keep(n, 1, 500), S3C_OK);
     assert_int_equal(s3c_fence_sweep(f, 500, 999, nobody),
                      S3C_FENCE_PLACES / 2);
     assert_int_equal(s3c_fence_held(f), S3C_FENCE_PLACES / 2);
@@ -149,7 +154,7 @@ an_unknown_outcome_holds_for_a_while(void **state)
 
     (void) state;
 
-    assert_int_equal(s3c_fence_begin(f, 7, ME, &id), S3C_OK);
+    assert_int_equal(begin(7, ME, &id), S3C_OK);
     s3c_fence_end(f, id, 500);
     assert_true(s3c_fence_holds(f, 7));
     assert_int_equal(s3c_fence_sweep(f, 499, 999, nobody), 0);
@@ -168,9 +173,9 @@ what_the_dead_held_holds_for_a_while(void **state)
 
     (void) state;
 
-    assert_int_equal(s3c_fence_begin(f, 7, OTHER, &a), S3C_OK);
-    assert_int_equal(s3c_fence_begin(f, 8, ME, &b), S3C_OK);
-    assert_int_equal(s3c_fence_begin(f, 9, OTHER, &c), S3C_OK);
+    assert_int_equal(begin(7, OTHER, &a), S3C_OK);
+    assert_int_equal(begin(8, ME, &b), S3C_OK);
+    assert_int_equal(begin(9, OTHER, &c), S3C_OK);
     assert_int_equal(s3c_fence_sweep(f, 100, 600, only_me), 2);
     assert_int_equal(s3c_fence_sweep(f, 200, 700, only_me), 0);
     assert_true(s3c_fence_holds(f, 7) && s3c_fence_holds(f, 8)
@@ -193,10 +198,10 @@ all_places_can_be_taken_and_no_more(void **state)
 
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < S3C_FENCE_PLACES; i++) {
-            assert_int_equal(s3c_fence_begin(f, i * 3, ME, &ids[i]), S3C_OK);
+            assert_int_equal(begin(i * 3, ME, &ids[i]), S3C_OK);
         }
 
-        assert_int_equal(s3c_fence_begin(f, 1, ME, &id), S3C_FULL);
+        assert_int_equal(begin(1, ME, &id), S3C_FULL);
         assert_int_equal(id, 0);
 
         for (unsigned i = 0; i < S3C_FENCE_PLACES; i++) {
@@ -227,7 +232,7 @@ many_processes_that_are_killed_leave_no_count_wrong(void **state)
 
         if (pid == 0) {
             for (unsigned i = 0; /* until killed */ ; i++) {
-                if (s3c_fence_begin(f, i % 5, OTHER, &id) == S3C_OK) {
+                if (begin(i % 5, OTHER, &id) == S3C_OK) {
                     s3c_fence_end(f, id, 0);
                 }
             }
@@ -236,7 +241,7 @@ many_processes_that_are_killed_leave_no_count_wrong(void **state)
         assert_true(pid > 0);
 
         for (unsigned i = 0; i < 2000; i++) {
-            assert_int_equal(s3c_fence_begin(f, 100 + i % 5, ME, &id),
+            assert_int_equal(begin(100 + i % 5, ME, &id),
                              S3C_OK);
             assert_true(s3c_fence_holds(f, 100 + i % 5));
             s3c_fence_end(f, id, 0);
@@ -248,7 +253,7 @@ many_processes_that_are_killed_leave_no_count_wrong(void **state)
         (void) s3c_fence_sweep(f, 2, 3, nobody);
     }
 
-    assert_int_equal(s3c_fence_begin(f, 1, ME, &id), S3C_OK);
+    assert_int_equal(begin(1, ME, &id), S3C_OK);
     s3c_fence_end(f, id, 0);
 
     for (unsigned name = 0; name < 5; name++) {
@@ -257,6 +262,146 @@ many_processes_that_are_killed_leave_no_count_wrong(void **state)
     }
 
     assert_int_equal(s3c_fence_held(f), 0);
+}
+
+
+static void
+what_is_due_is_so_until_it_was_dropped(void **state)
+{
+    s3c_fence_id_t    a, b;
+    s3c_fence_lost_t  lost;
+
+    (void) state;
+
+    assert_int_equal(s3c_fence_dues(f), 0);
+    assert_int_equal(s3c_fence_begin(f, 7, S3C_FENCE_DUE_KEY, ME, &a), S3C_OK);
+    assert_int_equal(begin(7, ME, &b), S3C_OK);
+    assert_int_equal(s3c_fence_dues(f), 1);
+    assert_true(s3c_fence_holds(f, 7));
+    assert_false(s3c_fence_lost(f, 1, only_me, &lost));
+    s3c_fence_end(f, b, 0);
+    assert_int_equal(s3c_fence_dues(f), 1);
+
+    /* nobody knows what became of it: it was dropped, and holds */
+    s3c_fence_end(f, a, 500);
+    assert_int_equal(s3c_fence_dues(f), 0);
+    assert_true(s3c_fence_holds(f, 7));
+    assert_false(s3c_fence_lost(f, 500, nobody, &lost));
+    assert_int_equal(s3c_fence_sweep(f, 500, 999, nobody), 0);
+
+    /* of another node */
+    assert_int_equal(s3c_fence_ask(f, 7, 1), S3C_MISS);
+    assert_int_equal(s3c_fence_keep(f, 7, 1, S3C_FENCE_DUE_KEY, 500), S3C_OK);
+    assert_int_equal(s3c_fence_keep(f, 7, 1, S3C_FENCE_DUE_KEY, 600), S3C_OK);
+    assert_int_equal(s3c_fence_ask(f, 7, 1), S3C_AGAIN);
+    s3c_fence_settle(f, 7, 2);
+    assert_int_equal(s3c_fence_dues(f), 1);
+    s3c_fence_settle(f, 7, 1);
+    assert_int_equal(s3c_fence_dues(f), 0);
+    assert_int_equal(s3c_fence_ask(f, 7, 1), S3C_OK);
+    assert_int_equal(s3c_fence_keep(f, 7, 1, S3C_FENCE_DUE_KEY, 600),
+                     S3C_EXISTS);
+    assert_int_equal(s3c_fence_lift(f, 7, 1, 0), S3C_OK);
+
+    /* refused: it just goes */
+    assert_int_equal(s3c_fence_keep(f, 7, 1, S3C_FENCE_DUE_LIST, 500), S3C_OK);
+    assert_int_equal(s3c_fence_lift(f, 7, 1, 0), S3C_OK);
+    assert_int_equal(s3c_fence_dues(f), 0);
+    assert_int_equal(s3c_fence_held(f), 0);
+}
+
+
+static void
+what_is_due_for_the_dead_and_the_forgotten_is_lost(void **state)
+{
+    unsigned          seen = 0;
+    s3c_fence_id_t    id;
+    s3c_fence_lost_t  lost;
+
+    (void) state;
+
+    assert_int_equal(s3c_fence_begin(f, 1, S3C_FENCE_DUE_KEY, OTHER, &id),
+                     S3C_OK);
+    assert_int_equal(s3c_fence_begin(f, 2, S3C_FENCE_DUE_BUCKET, ME, &id),
+                     S3C_OK);
+    assert_int_equal(s3c_fence_keep(f, 3, 9, S3C_FENCE_DUE_LIST, 500), S3C_OK);
+    assert_int_equal(s3c_fence_keep(f, 4, 9, S3C_FENCE_DUE_BUCKET, 501),
+                     S3C_OK);
+
+    /* nothing ends before that is dropped */
+    assert_int_equal(s3c_fence_sweep(f, 500, 900, only_me), 0);
+    assert_int_equal(s3c_fence_held(f), 4);
+
+    while (s3c_fence_lost(f, 500, only_me, &lost)) {
+        assert_int_equal(lost.due, lost.name == 1 ? S3C_FENCE_DUE_KEY
+                                                  : S3C_FENCE_DUE_LIST);
+        assert_true(s3c_fence_holds(f, lost.name));
+        seen |= 1u << lost.name;
+        s3c_fence_settle_lost(f, &lost);
+    }
+
+    assert_int_equal(seen, 1u << 1 | 1u << 3);
+    assert_int_equal(s3c_fence_dues(f), 2);
+
+    /* then the dead's holds for a while, and the other is over */
+    assert_int_equal(s3c_fence_sweep(f, 500, 900, only_me), 1);
+    assert_int_equal(s3c_fence_held(f), 3);
+    assert_true(s3c_fence_holds(f, 1));
+
+    /* a place that is another's by now is not settled */
+    assert_int_equal(s3c_fence_lift(f, 4, 9, 0), S3C_OK);
+    assert_int_equal(s3c_fence_begin(f, 5, S3C_FENCE_DUE_KEY, ME, &id),
+                     S3C_OK);
+    s3c_fence_settle_lost(f, &lost);
+    assert_int_equal(s3c_fence_dues(f), 2);
+}
+
+
+static void
+dues_are_counted_again_when_a_process_died_in_the_lock(void **state)
+{
+    pid_t             pid;
+    s3c_fence_id_t    id, mine;
+    s3c_fence_lost_t  lost;
+
+    (void) state;
+
+    for (unsigned round = 0; round < 30; round++) {
+        assert_int_equal(s3c_fence_begin(f, 100, S3C_FENCE_DUE_KEY, ME, &mine),
+                         S3C_OK);
+        pid = fork();
+
+        if (pid == 0) {
+            for (unsigned i = 0; /* until killed */ ; i++) {
+                if (s3c_fence_begin(f, i % 5, S3C_FENCE_DUE_KEY, OTHER, &id)
+                    == S3C_OK)
+                {
+                    s3c_fence_end(f, id, 0);
+                }
+            }
+        }
+
+        assert_true(pid > 0);
+
+        while (s3c_fence_dues(f) < 2) {
+            /* it has begun */
+        }
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+        while (s3c_fence_lost(f, 1, only_me, &lost)) {
+            assert_true(lost.name < 5);
+            s3c_fence_settle_lost(f, &lost);
+        }
+
+        assert_true(s3c_fence_sweep(f, 1, 2, only_me) <= 1);
+        (void) s3c_fence_sweep(f, 2, 3, only_me);
+        assert_int_equal(s3c_fence_dues(f), 1);
+        s3c_fence_end(f, mine, 0);
+        assert_int_equal(s3c_fence_dues(f), 0);
+        assert_int_equal(s3c_fence_held(f), 0);
+    }
 }
 
 
@@ -270,9 +415,9 @@ fences_of_before_another_configuration_are_strangers(void **state)
     assert_int_equal(s3c_fence_epoch(f), 0);
     s3c_fence_set_config(f, 5);
     assert_int_equal(s3c_fence_epoch(f), 1);
-    assert_int_equal(s3c_fence_begin(f, 7, ME, &a), S3C_OK);
-    assert_int_equal(s3c_fence_begin(f, 8, ME, &b), S3C_OK);
-    assert_int_equal(s3c_fence_keep(f, 9, 1, 500), S3C_OK);
+    assert_int_equal(begin(7, ME, &a), S3C_OK);
+    assert_int_equal(begin(8, ME, &b), S3C_OK);
+    assert_int_equal(keep(9, 1, 500), S3C_OK);
 
     /* a reload that changes nothing */
     s3c_fence_set_config(f, 5);
@@ -282,7 +427,7 @@ fences_of_before_another_configuration_are_strangers(void **state)
     s3c_fence_set_config(f, 6);
     assert_int_equal(s3c_fence_epoch(f), 2);
     assert_int_equal(s3c_fence_strangers(f), 3);
-    assert_int_equal(s3c_fence_begin(f, 10, ME, &c), S3C_OK);
+    assert_int_equal(begin(10, ME, &c), S3C_OK);
     assert_int_equal(s3c_fence_strangers(f), 3);
 
     /* as it was: those of between are strangers, too, and none twice */
@@ -293,7 +438,7 @@ fences_of_before_another_configuration_are_strangers(void **state)
     s3c_fence_end(f, a, 0);
     s3c_fence_end(f, b, 800);              /* nobody knows: it goes on */
     assert_int_equal(s3c_fence_strangers(f), 3);
-    assert_int_equal(s3c_fence_keep(f, 9, 1, 500), S3C_EXISTS);
+    assert_int_equal(keep(9, 1, 500), S3C_EXISTS);
     assert_int_equal(s3c_fence_strangers(f), 3);
     assert_int_equal(s3c_fence_lift(f, 9, 1, 0), S3C_OK);
     s3c_fence_end(f, c, 0);
@@ -302,7 +447,7 @@ fences_of_before_another_configuration_are_strangers(void **state)
     assert_int_equal(s3c_fence_strangers(f), 0);
 
     /* a place that was a stranger's is none when it is taken again */
-    assert_int_equal(s3c_fence_begin(f, 7, ME, &a), S3C_OK);
+    assert_int_equal(begin(7, ME, &a), S3C_OK);
     assert_int_equal(s3c_fence_strangers(f), 0);
     s3c_fence_end(f, a, 0);
 
@@ -321,12 +466,12 @@ strangers_are_counted_again_when_a_process_died_in_the_lock(void **state)
     (void) state;
 
     for (unsigned round = 0; round < 30; round++) {
-        assert_int_equal(s3c_fence_begin(f, 100, ME, &mine), S3C_OK);
+        assert_int_equal(begin(100, ME, &mine), S3C_OK);
         pid = fork();
 
         if (pid == 0) {
             for (unsigned i = 1; /* until killed */ ; i++) {
-                if (s3c_fence_begin(f, i % 5, OTHER, &id) == S3C_OK) {
+                if (begin(i % 5, OTHER, &id) == S3C_OK) {
                     s3c_fence_set_config(f, i);
                     s3c_fence_end(f, id, 0);
                 }
@@ -398,6 +543,9 @@ main(void)
         test(what_the_dead_held_holds_for_a_while),
         test(all_places_can_be_taken_and_no_more),
         test(many_processes_that_are_killed_leave_no_count_wrong),
+        test(what_is_due_is_so_until_it_was_dropped),
+        test(what_is_due_for_the_dead_and_the_forgotten_is_lost),
+        test(dues_are_counted_again_when_a_process_died_in_the_lock),
         test(fences_of_before_another_configuration_are_strangers),
         test(strangers_are_counted_again_when_a_process_died_in_the_lock),
         test(generations_only_grow),
