@@ -56,6 +56,8 @@ struct ngx_http_s3_cache_near_s {
     uint32_t                    weight;
     unsigned                    listed:1;      /* a member at the moment */
     unsigned                    stays:1;       /* of the ring that goes */
+    unsigned                    left:1;        /* it was, until left_at */
+    ngx_msec_t                  left_at;
     ngx_msec_t                  listed_since;  /* 0: from the beginning */
     s3c_stats_node_t            counts;        /* see near_counts() */
     struct ngx_http_s3_cache_word_s  *word;    /* see vouch.c; or NULL */
@@ -143,6 +145,9 @@ uint64_t ngx_http_s3_cache_view_point(ngx_http_s3_cache_peers_t *peers,
  * more. Until the event loop goes on. */
 ngx_http_s3_cache_near_t *ngx_http_s3_cache_view_member(
     ngx_http_s3_cache_peers_t *peers, ngx_uint_t *i);
+/* The same, and those who were within the last `msec`. */
+ngx_http_s3_cache_near_t *ngx_http_s3_cache_view_lately(
+    ngx_http_s3_cache_peers_t *peers, ngx_msec_t msec, ngx_uint_t *i);
 /* The ring that this worker goes by, and who its members are, NULL is this
  * node: until the event loop goes on. NULL: no worker. */
 const s3c_ring_t *ngx_http_s3_cache_view_ring(ngx_http_s3_cache_peers_t *peers,

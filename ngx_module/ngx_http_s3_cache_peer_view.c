@@ -328,6 +328,28 @@ ngx_http_s3_cache_view_member(ngx_http_s3_cache_peers_t *peers, ngx_uint_t *i)
 }
 
 
+ngx_http_s3_cache_near_t *
+ngx_http_s3_cache_view_lately(ngx_http_s3_cache_peers_t *peers,
+    ngx_msec_t msec, ngx_uint_t *i)
+{
+    view_t *v = peers->view;
+
+    ngx_http_s3_cache_near_t  *near;
+
+    while (v != NULL && !v->over && *i < v->nnears) {
+        near = v->nears[(*i)++];
+
+        if (near->listed
+            || (near->left && ngx_current_msec - near->left_at < msec))
+        {
+            return near;
+        }
+    }
+
+    return NULL;
+}
+
+
 const s3c_ring_t *
 ngx_http_s3_cache_view_ring(ngx_http_s3_cache_peers_t *peers,
     ngx_http_s3_cache_near_t ***nears, uint64_t *epoch)

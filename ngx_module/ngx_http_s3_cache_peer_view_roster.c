@@ -238,6 +238,17 @@ view_members(view_t *v, s3c_slice_t rest)
         last = m.name;
     }
 
+    for (i = 0; i < v->nnears; i++) {
+
+        if (v->nears[i]->listed) {
+            v->nears[i]->left = 0;
+
+        } else if (v->nears[i]->stays) {
+            v->nears[i]->left = 1;
+            v->nears[i]->left_at = ngx_current_msec;
+        }
+    }
+
     return st == S3C_MISS ? NGX_OK : NGX_DECLINED;
 }
 

@@ -22,6 +22,8 @@ typedef struct {
 
 
 static void tell_pump(ngx_http_s3_cache_tell_t *tell);
+static ngx_uint_t tell_is_granted(ngx_http_s3_cache_tell_t *tell,
+    ngx_http_s3_cache_near_t *near);
 static void tell_one(ngx_http_s3_cache_tell_t *tell,
     ngx_http_s3_cache_near_t *near, ngx_http_s3_cache_name_t *name);
 static void tell_missed(ngx_http_s3_cache_tell_t *tell,
@@ -92,14 +94,34 @@ tell_pump(ngx_http_s3_cache_tell_t *tell)
         name = &tell->names[tell->next++];
         i = 0;
 
-        while ((near = ngx_http_s3_cache_view_member(tell->peers, &i))
+        while ((near = ngx_http_s3_cache_view_lately(tell->peers,
+                                                     tell->peers->staleness,
+                                                     &i))
                != NULL)
         {
-            tell_one(tell, near, name);
+            if (near->listed || tell_is_granted(tell, near)) {
+                tell_one(tell, near, name);
+            }
         }
     }
 
     tell->pumping = 0;
+}
+
+
+/*
+ * Does it believe that it is told? Then also if it is no member any more: its
+ * lease may be over by mistake (a Redis that has lost all is filled again by
+ * one node after the other), and it may know nothing of that.
+ */
+
+static ngx_uint_t
+tell_is_granted(ngx_http_s3_cache_tell_t *tell, ngx_http_s3_cache_near_t *near)
+{
+    return s3c_vouch_is_granted(&tell->peers->shared->vouch,
+                                s3c_hash64(near->name.data, near->name.len),
+                                tell->peers->staleness,
+                                ngx_http_s3_cache_now());
 }
 
 
@@ -124,11 +146,7 @@ tell_one(ngx_http_s3_cache_tell_t *tell, ngx_http_s3_cache_near_t *near,
     a->on_data = word_on_data;
     a->on_idle = word_on_idle;
     a->on_end = word_on_end;
-    a->insists = s3c_vouch_is_granted(&tell->peers->shared->vouch,
-                                      s3c_hash64(near->name.data,
-                                                 near->name.len),
-                                      tell->peers->staleness,
-                                      ngx_http_s3_cache_now());
+    a->insists = tell_is_granted(tell, near);
     a->ask.what = tell->what;
     a->ask.location = tell->origin;
     a->ask.generation = tell->tag;
