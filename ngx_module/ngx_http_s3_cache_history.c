@@ -9,9 +9,17 @@
 
 
 static size_t
+history_alerts_at(void)
+{
+    return ngx_align(s3c_history_bytes(), 64)
+           + ngx_align(sizeof(s3c_stats_hot_sh_t), 64);
+}
+
+
+static size_t
 history_size(void)
 {
-    return ngx_align(s3c_history_bytes(), 64) + sizeof(s3c_stats_hot_sh_t);
+    return history_alerts_at() + s3c_alert_bytes();
 }
 
 
@@ -33,6 +41,7 @@ ngx_http_s3_cache_history_create(ngx_http_s3_cache_shared_t *sh,
     }
 
     s3c_history_format(p, ngx_http_s3_cache_now_exact());
+    s3c_alert_format((u_char *) p + history_alerts_at());
     sh->history = p;
 
     return NGX_OK;
@@ -70,6 +79,18 @@ ngx_http_s3_cache_history_hot(ngx_http_s3_cache_zone_t *zone)
 
     return (s3c_stats_hot_sh_t *) ((u_char *) zone->shared->history
                                    + ngx_align(s3c_history_bytes(), 64));
+}
+
+
+s3c_alert_sh_t *
+ngx_http_s3_cache_history_alerts(ngx_http_s3_cache_zone_t *zone)
+{
+    if (ngx_http_s3_cache_history_of(zone) == NULL) {
+        return NULL;
+    }
+
+    return s3c_alert_attach((u_char *) zone->shared->history
+                            + history_alerts_at());
 }
 
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What lies in memory beside a zone for who looks at it later: samples of its
- * numbers (src/stats/stats_history.h) and the names of what is read most
- * (src/stats/stats_hot.h). One mapping of fixed size, made with the zone and
+ * numbers (src/stats/stats_history.h), the names of what is read most
+ * (src/stats/stats_hot.h) and the alerts (stats_alert.h). One mapping of fixed size, made with the zone and
  * given back with it, so it lives over reloads and workers.
  */
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_admin.h"
+#include "ngx_http_s3_cache_alert.h"
 #include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_auth_off.h"
 #include "ngx_http_s3_cache_dashboard.h"
@@ -88,6 +89,13 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_s3_cache_main_conf_t, io),
       ngx_http_s3_cache_io },
+
+    { ngx_string("s3_cache_alerts"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_s3_cache_alert_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("s3_cache_peers"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
@@ -474,6 +482,12 @@ static char *
 ngx_http_s3_cache_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     char  *rv;
+
+    rv = ngx_http_s3_cache_alert_init_conf(cf, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
 
     rv = ngx_http_s3_cache_store_init_conf(cf, conf);
 

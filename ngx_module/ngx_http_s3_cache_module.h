@@ -164,6 +164,7 @@ typedef struct {
     ngx_array_t                 keyrings;      /* ..keyring_t * */
     ngx_array_t                *open;          /* to all: auth_off.c */
     ngx_array_t                *keys;          /* ..origin_keys_t *, or NULL */
+    struct ngx_http_s3_cache_alerts_s  *alerts;
     ngx_uint_t                  io;            /* ngx_http_s3_cache_io_e */
 } ngx_http_s3_cache_main_conf_t;
 

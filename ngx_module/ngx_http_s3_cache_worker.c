@@ -5,6 +5,7 @@
  * who wait for a fill.
  */
 
+#include "ngx_http_s3_cache_alert.h"
 #include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_flash.h"
@@ -321,6 +322,7 @@ ngx_http_s3_cache_worker_sweep(ngx_event_t *ev)
 
     ngx_http_s3_cache_fence_sweep(zone, ev->log);
     ngx_http_s3_cache_history_beat(zone);
+    ngx_http_s3_cache_alert_beat(zone, ev->log);
 
     ngx_add_timer(ev, SWEEP_MSEC);
 }

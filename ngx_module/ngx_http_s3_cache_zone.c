@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_s3_cache_module.h"
+#include "ngx_http_s3_cache_alert.h"
 #include "ngx_http_s3_cache_peer.h"
 #include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_history.h"
@@ -309,6 +310,7 @@ ngx_http_s3_cache_zones_view(ngx_http_request_t *r, s3c_stats_zone_t *zones,
         ngx_http_s3_cache_ring_view(r->pool, zone, &zones[i]);
         ngx_http_s3_cache_peer_status(r->pool, zone, &zones[i]);
         ngx_http_s3_cache_origin_keys_view(r, zone, &zones[i]);
+        ngx_http_s3_cache_alert_view(r->pool, zone, &zones[i]);
     }
 
     return i;

@@ -57,7 +57,7 @@ function drawAlerts() {
     const severity = String(a.severity || 'info');
     const cls = { critical: 'critical', error: 'critical', warning: 'warning', warn: 'warning' }[severity] || '';
     const since = typeof a.since === 'number' ? new Date(a.since < 1e12 ? a.since * 1000 : a.since).toLocaleString() : String(a.since || '');
-    const one = el('article', 'alert ' + cls, el('span', 'sev', severity), el('b', '', String(a.message || a.id || '')),
+    const one = el('article', 'alert ' + cls, el('span', 'sev', severity), el('b', '', String(a.text || a.name || '')),
       el('span', 'when', since && 'since ' + since));
     if (a.advice) one.append(el('p', '', String(a.advice)));
     return attr(one, { role: cls === 'critical' ? 'alert' : 'status' });

@@ -245,6 +245,25 @@ status_buckets(const json_t *zone)
 
 
 static void
+status_alerts(const json_t *zone)
+{
+    const json_t  *alerts = ctl_json_at(zone, "alerts");
+
+    for (size_t i = 0; i < json_array_size(alerts); i++) {
+        const json_t  *a = json_array_get(alerts, i);
+
+        (void) printf("  ALERT      ");
+        ctl_text_put(stdout, ctl_json_text(a, "name"));
+        (void) printf(": ");
+        ctl_text_put(stdout, ctl_json_text(a, "text"));
+        (void) printf("; ");
+        ctl_text_put(stdout, ctl_json_text(a, "advice"));
+        (void) printf("\n");
+    }
+}
+
+
+static void
 status_zone(const json_t *zone)
 {
     size_t         away = 0, n;
@@ -256,6 +275,7 @@ status_zone(const json_t *zone)
     ctl_text_put(stdout, ctl_json_text(zone, "policy"));
     (void) printf(")\n");
 
+    status_alerts(zone);
     status_requests(zone);
     status_memory(zone);
     status_origin(zone);

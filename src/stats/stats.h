@@ -122,6 +122,18 @@ typedef struct {
     uint64_t     seconds;
 } s3c_stats_keys_t;
 
+/* An alert that is judged, see stats_alert.h. */
+typedef struct {
+    s3c_slice_t  name;
+    s3c_slice_t  severity;
+    s3c_slice_t  text;
+    s3c_slice_t  advice;
+    bool         raised;
+    uint64_t     since_ms;               /* since 1970 */
+    uint64_t     value;                  /* thousandths */
+    uint64_t     threshold;              /* thousandths */
+} s3c_stats_alert_t;
+
 /* What the printers print of one zone. They take all zones at once, since a
  * Prometheus family must stand together. `stats` may be NULL: zeros. */
 typedef struct {
@@ -136,6 +148,8 @@ typedef struct {
     const s3c_stats_ring_t *ring;      /* NULL: the node is alone */
     const s3c_stats_keys_t *keys;
     unsigned                n_keys;
+    const s3c_stats_alert_t *alerts;
+    unsigned                n_alerts;
 } s3c_stats_zone_t;
 
 /* A JSON string, valid whatever the bytes are: what is no UTF-8 is U+FFFD. */

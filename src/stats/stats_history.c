@@ -11,9 +11,10 @@
 #include "base/hash.h"
 
 #define HISTORY_MAGIC       0x7374736968633373ull    /* "s3chists" */
-#define HISTORY_VERSION     1
+#define HISTORY_VERSION     2   /* 2: alerts lie behind it */
 #define HISTORY_WORDS       (sizeof(s3c_history_sample_t) / 8)
 #define HISTORY_WAITING_MS  2000
+#define HISTORY_AT(field)   (offsetof(s3c_history_sample_t, field) / 8)
 #define HISTORY_WAITING     20                       /* bits of the number */
 
 typedef struct {
@@ -371,4 +372,69 @@ s3c_history_read(const s3c_history_sh_t *h, s3c_history_series_t series,
     }
 
     return n;
+}
+
+
+/* Its time, by one look: 0 if it is not there. What it holds is looked at when
+ * it is the one. */
+static uint64_t
+history_ms(const s3c_history_sh_t *h, s3c_history_series_t series,
+    uint64_t number)
+{
+    const history_place_sh_t  *place = history_place(h, series, number);
+
+    if (atomic_load_explicit(&place->word[HISTORY_AT(number)],
+                             memory_order_relaxed) != number)
+    {
+        return 0;
+    }
+
+    return atomic_load_explicit(&place->word[HISTORY_AT(ms)],
+                                memory_order_relaxed);
+}
+
+
+bool
+s3c_history_until(const s3c_history_sh_t *h, s3c_history_series_t series,
+    uint64_t ms, s3c_history_sample_t *out)
+{
+    uint64_t  at, number, all = s3c_history_max(series);
+
+    number = atomic_load_explicit(&h->series[series].next,
+                                  memory_order_relaxed);
+
+    for ( /* void */ ; all > 0 && number > 0; all--) {
+        at = history_ms(h, series, --number);
+
+        if (at > 0 && at <= ms && history_get(h, series, number, out)
+            && out->ms <= ms)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+bool
+s3c_history_since(const s3c_history_sh_t *h, s3c_history_series_t series,
+    uint64_t ms, s3c_history_sample_t *out)
+{
+    uint64_t  at, number, next, all = s3c_history_max(series);
+
+    next = atomic_load_explicit(&h->series[series].next,
+                                memory_order_relaxed);
+
+    for (number = next > all ? next - all : 0; number < next; number++) {
+        at = history_ms(h, series, number);
+
+        if (at > 0 && at >= ms && history_get(h, series, number, out)
+            && out->ms >= ms)
+        {
+            return true;
+        }
+    }
+
+    return false;
 }

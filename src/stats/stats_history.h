@@ -177,6 +177,12 @@ uint64_t s3c_history_period_ms(s3c_history_series_t series);
 uint32_t s3c_history_read(const s3c_history_sh_t *h,
     s3c_history_series_t series, uint64_t since, s3c_history_sample_t *out,
     uint32_t max);
+/* The last sample that is not later than ms, and the first that is not earlier:
+ * false if there is none. */
+bool s3c_history_until(const s3c_history_sh_t *h, s3c_history_series_t series,
+    uint64_t ms, s3c_history_sample_t *out);
+bool s3c_history_since(const s3c_history_sh_t *h, s3c_history_series_t series,
+    uint64_t ms, s3c_history_sample_t *out);
 
 /* One object of what lies between each two samples and the next. The wall clock
  * was wall_ms at now_ms. */

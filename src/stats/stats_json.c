@@ -353,6 +353,47 @@ json_keys(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 }
 
 
+/* Those that are raised. */
+static void
+json_alerts(s3c_writer_t *w, const s3c_stats_zone_t *zone)
+{
+    unsigned  n = 0;
+
+    s3c_write_byte(w, '[');
+
+    for (unsigned i = 0; i < zone->n_alerts; i++) {
+        json_object_t             o = { w, "" };
+        const s3c_stats_alert_t  *a = &zone->alerts[i];
+
+        if (!a->raised) {
+            continue;
+        }
+
+        if (n++ > 0) {
+            s3c_write_byte(w, ',');
+        }
+
+        json_key(&o, "name");
+        s3c_stats_write_string(w, a->name);
+        json_key(&o, "severity");
+        s3c_stats_write_string(w, a->severity);
+        json_key(&o, "since");
+        s3c_write_u64(w, a->since_ms);
+        json_key(&o, "value");
+        s3c_stats_write_seconds(w, a->value * 1000);
+        json_key(&o, "threshold");
+        s3c_stats_write_seconds(w, a->threshold * 1000);
+        json_key(&o, "text");
+        s3c_stats_write_string(w, a->text);
+        json_key(&o, "advice");
+        s3c_stats_write_string(w, a->advice);
+        json_end(&o);
+    }
+
+    s3c_write_byte(w, ']');
+}
+
+
 static void
 json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 {
@@ -378,6 +419,9 @@ json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 
     json_key(&o, "origin_keys");
     json_keys(w, zone);
+
+    json_key(&o, "alerts");
+    json_alerts(w, zone);
 
     json_key(&o, "buckets");
     json_buckets(w, zone);

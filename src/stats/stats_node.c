@@ -276,6 +276,34 @@ s3c_stats_node_rest(const s3c_stats_node_t *node, bool rests)
 }
 
 
+bool
+s3c_stats_node_linked(const s3c_stats_node_t *node)
+{
+    if (!s3c_stats_node_valid(node)) {
+        return false;
+    }
+
+    for (uint32_t i = 0; i < S3C_RAM_SLOTS_MAX; i++) {
+        if (atomic_load_explicit(&node->row->links[i], memory_order_relaxed)
+            > 0)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+bool
+s3c_stats_node_rests(const s3c_stats_node_t *node)
+{
+    return s3c_stats_node_valid(node)
+           && atomic_load_explicit(&node->row->rests, memory_order_relaxed)
+              != 0;
+}
+
+
 void
 s3c_stats_node_links(const s3c_stats_node_t *node, uint32_t slot, uint32_t n)
 {

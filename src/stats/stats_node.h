@@ -90,6 +90,10 @@ void s3c_stats_node_use(const s3c_stats_node_t *node, uint64_t now_ms);
 /* It has answered, so long after it was asked. */
 void s3c_stats_node_answered(const s3c_stats_node_t *node, uint64_t usec);
 void s3c_stats_node_rest(const s3c_stats_node_t *node, bool rests);
+/* Has any worker a link to it? */
+bool s3c_stats_node_linked(const s3c_stats_node_t *node);
+/* Has it failed, and not answered since? */
+bool s3c_stats_node_rests(const s3c_stats_node_t *node);
 /* How many links the worker of this slot has to it. */
 void s3c_stats_node_links(const s3c_stats_node_t *node, uint32_t slot,
     uint32_t n);

@@ -14,6 +14,7 @@ typedef struct {
     s3c_slice_t  store;        /* the same */
     s3c_slice_t  node;         /* the same */
     s3c_slice_t  source;       /* the same */
+    s3c_slice_t  alert;        /* the same */
 } prom_sample_t;
 
 
@@ -79,6 +80,11 @@ prom_sample(s3c_writer_t *w, const prom_sample_t *s, const char *suffix,
     if (s->source.data != NULL) {
         s3c_write_lit(w, ",source=");
         prom_label_value(w, s->source);
+    }
+
+    if (s->alert.data != NULL) {
+        s3c_write_lit(w, ",alert=");
+        prom_label_value(w, s->alert);
     }
 
     if (s->labels.len > 0) {
@@ -493,6 +499,26 @@ prom_keys(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
 }
 
 
+/* Those that are judged. */
+static void
+prom_alerts(s3c_writer_t *w, const s3c_stats_zone_t *zones, unsigned n_zones)
+{
+    prom_sample_t  s = { .family = S3C_SLICE(S3C_STATS_ALERT_FAMILY) };
+
+    prom_computed_head(w, S3C_STATS_ALERT_FAMILY,
+                       "1 while the alert is raised", "gauge");
+
+    for (unsigned z = 0; z < n_zones; z++) {
+        s.zone = zones[z].name;
+
+        for (unsigned i = 0; i < zones[z].n_alerts; i++) {
+            s.alert = zones[z].alerts[i].name;
+            prom_value(w, &s, "", NULL, zones[z].alerts[i].raised);
+        }
+    }
+}
+
+
 void
 s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     unsigned n_zones)
@@ -504,6 +530,7 @@ s3c_stats_print_prometheus(s3c_writer_t *w, const s3c_stats_zone_t *zones,
     prom_stores(w, zones, n_zones);
     prom_rings(w, zones, n_zones);
     prom_keys(w, zones, n_zones);
+    prom_alerts(w, zones, n_zones);
     prom_rows(w, &s3c_stats_node_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_bucket_rows, zones, n_zones);
     prom_rows(w, &s3c_stats_hist_rows, zones, n_zones);

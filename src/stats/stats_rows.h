@@ -94,6 +94,9 @@ typedef struct {
 
 extern const s3c_stats_keys_family_t  s3c_stats_keys_families[];
 
+/* The one family of alerts. */
+#define S3C_STATS_ALERT_FAMILY  "s3_cache_alert"
+
 /* How it goes with another node: "up", "resting", "unasked"; of this node
  * "self". */
 s3c_slice_t s3c_stats_member_reach(const s3c_stats_member_t *member);

@@ -3,8 +3,10 @@
 
 import base64
 import hashlib
+import itertools
 import json
 import re
+import threading
 from urllib.parse import quote
 
 import pytest
@@ -25,8 +27,8 @@ ALERTS = '''
         const answer = await real(...args);
         if (!String(args[0]).includes('format=json')) return answer;
         const said = await answer.json();
-        said.alerts = [{id: 'x', severity: 'critical', since: 1700000000,
-            message: '%s', advice: 'look <b>there</b>'}];
+        said.alerts = [{name: 'x', severity: 'critical', since: 1700000000,
+            text: '%s', advice: 'look <b>there</b>'}];
         return new Response(JSON.stringify(said));
     };
 ''' % HOSTILE.replace("'", "\\'")
@@ -246,6 +248,41 @@ def test_foreign_names_are_text(origin, make_dash, page):
     assert page.text('.alert p') == 'look <b>there</b>'
     assert page.run('return document.images.length') == 0
     assert page.run('return window.pwned') is None
+    assert not page.errors()
+
+
+def test_an_alert_is_seen_as_long_as_it_is_raised(origin, make_dash, page):
+    nginx = make_dash(http='s3_cache_alerts on window=1s;')
+    opened(page, nginx)
+    assert page.run('return document.getElementById("alerts").hidden')
+    rule = origin.on(error=(503, 'SlowDown'))
+    stop = threading.Event()
+    numbers = itertools.count()
+
+    def read():
+        while not stop.is_set():
+            nginx.get(f'/bkt/k{next(numbers)}')
+            stop.wait(0.005)
+    client = threading.Thread(target=read)
+    client.start()
+    try:
+        page.wait(lambda: page.texts('.alert.critical b'),
+                  lambda: nginx.zone()['alerts'], 40)
+        assert 'requests to the origin failed' in page.text('.alert b')
+        assert page.text('.alert .sev').lower() == 'critical'
+        assert page.text('.alert .when').startswith('since ')
+        assert 'stale_if_error' in page.text('.alert p')
+        assert page.run('return document.querySelector(".alert").role'
+                        ' || document.querySelector(".alert")'
+                        '.getAttribute("role")') == 'alert'
+        assert page.run('return !document.getElementById("alerts").hidden')
+        origin.off(rule)
+    finally:
+        stop.set()
+        client.join()
+    page.wait(lambda: page.run(
+        'return document.getElementById("alerts").hidden'),
+        lambda: nginx.zone()['alerts'], 40)
     assert not page.errors()
 
 

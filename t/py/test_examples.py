@@ -481,7 +481,7 @@ def test_the_defaults_are_those_of_the_merge():
     assert rest == {'s3_cache', 'zone', 'store', 'io', 'origin',
                     'credentials', 'domain', 'valid', 'status', 'admin', 'peers',
                     'redis', 'peer_endpoint', 'events', 'dashboard', 'auth_hosts',
-                    'auth_regions'}
+                    'auth_regions', 'alerts'}
 
 
 def test_the_default_of_valid_is_that_of_the_code():

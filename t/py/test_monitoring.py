@@ -135,8 +135,9 @@ def queries():
     found = [(rule['alert'], rule['expr']) for rule in alerts()]
     found += [(panel['title'], target['expr'])
               for panel in panels() for target in panel['targets']]
-    found += [('docs/metrics.md', block) for block in re.findall(
-        r'```promql\n(.*?)```', text_of('docs/metrics.md'), re.S)]
+    for name in ('docs/metrics.md', 'docs/operations.md'):
+        found += [(name, block) for block in re.findall(
+            r'```promql\n(.*?)```', text_of(name), re.S)]
     return found
 
 
@@ -150,6 +151,22 @@ def test_rules_board_and_documents_ask_for_what_is_printed(printed):
     assert [re.sub(r'\{.*\}', '', q) for q in names] == [
         'label_values(s3_cache_zone_entries, instance)',
         'label_values(s3_cache_zone_entries, zone)']
+
+
+def test_the_guide_names_what_there_is(printed):
+    """Metrics with the labels that they have; directives; variables."""
+    known = Printed(printed)
+    guide = text_of('docs/operations.md')
+    directives = set(re.findall(r'^### (s3_cache\w*)$',
+                                text_of('docs/directives.md'), re.M))
+    variables = set(re.findall(r'\$(s3_cache_\w+)',
+                               text_of('docs/directives.md')))
+    wrong = [name for name, labels in re.findall(
+        r'\b(s3_cache_\w+)(\{[^}]*\})?', guide)
+        if name not in directives | variables
+        and list(known.wrong(name + labels))
+        and name not in known.histograms]
+    assert not wrong
 
 
 def test_what_is_not_printed_is_found(printed):

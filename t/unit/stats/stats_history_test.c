@@ -384,6 +384,43 @@ small_counters_wrap(void **state)
 
 
 static void
+one_is_found_by_its_time(void **state)
+{
+    s3c_history_sample_t  s;
+
+    (void) state;
+    assert_false(s3c_history_until(history, S3C_HISTORY_BY_SECOND,
+                                   UINT64_MAX, &s));
+    assert_false(s3c_history_since(history, S3C_HISTORY_BY_SECOND, 0, &s));
+
+    for (uint64_t ms = 0; ms <= 700000; ms += 1000) {
+        sample(T0 + ms);
+    }
+
+    assert_true(s3c_history_until(history, S3C_HISTORY_BY_SECOND,
+                                  UINT64_MAX, &s));
+    assert_int_equal(s.ms, T0 + 700000);
+    assert_true(s3c_history_until(history, S3C_HISTORY_BY_SECOND,
+                                  T0 + 650999, &s));
+    assert_int_equal(s.ms, T0 + 650000);
+    assert_false(s3c_history_until(history, S3C_HISTORY_BY_SECOND,
+                                   T0 + 99999, &s));
+    assert_true(s3c_history_since(history, S3C_HISTORY_BY_SECOND, 0, &s));
+    assert_int_equal(s.ms, T0 + 100000);
+    assert_true(s3c_history_since(history, S3C_HISTORY_BY_SECOND,
+                                  T0 + 650001, &s));
+    assert_int_equal(s.ms, T0 + 651000);
+    assert_false(s3c_history_since(history, S3C_HISTORY_BY_SECOND,
+                                   T0 + 700001, &s));
+    assert_true(s3c_history_since(history, S3C_HISTORY_BY_MINUTE, 0, &s));
+    assert_int_equal(s.ms, T0);
+    assert_true(s3c_history_until(history, S3C_HISTORY_BY_MINUTE,
+                                  T0 + 659999, &s));
+    assert_int_equal(s.ms, T0 + 600000);
+}
+
+
+static void
 an_empty_history_is_valid_json(void **state)
 {
     (void) state;
@@ -409,6 +446,7 @@ main(void)
         T(a_number_without_a_sample_is_passed_over),
         T(all_columns_are_printed),
         T(small_counters_wrap),
+        T(one_is_found_by_its_time),
         T(an_empty_history_is_valid_json)
     };
 

@@ -324,6 +324,33 @@ sources_of_keys_stand_in_their_zone(void **state)
 
 
 static void
+raised_alerts_stand_in_their_zone(void **state)
+{
+    s3c_stats_zone_t   z = zone();
+    s3c_stats_alert_t  alerts[2] = {
+        { .name = S3C_SLICE("hit_ratio"), .threshold = 300 },
+        { .name = S3C_SLICE("peer_down"), .severity = S3C_SLICE("warning"),
+          .text = S3C_SLICE("1 of 2: \"\n"), .advice = S3C_SLICE("look"),
+          .raised = true, .since_ms = 1763805600123, .value = 1500,
+          .threshold = 1000 }
+    };
+
+    (void) state;
+
+    z.alerts = alerts;
+    z.n_alerts = 2;
+    print(&z, 1);
+    assert_value("alerts.0.name", "\"peer_down\"");
+    assert_value("alerts.0.severity", "\"warning\"");
+    assert_value("alerts.0.since", "1763805600123");
+    assert_value("alerts.0.value", "1.5");
+    assert_value("alerts.0.threshold", "1");
+    assert_value("alerts.0.text", "\"1 of 2: \\\"\\u000a\"");
+    assert_value("alerts.0.advice", "\"look\"");
+}
+
+
+static void
 a_bucket_that_was_seen_is_listed_by_name(void **state)
 {
     uint32_t          n;
@@ -506,6 +533,7 @@ main(void)
         T(a_zone_without_stores_says_so),
         T(every_row_of_a_node_stands_once_at_its_path),
         T(sources_of_keys_stand_in_their_zone),
+        T(raised_alerts_stand_in_their_zone),
         T(a_bucket_that_was_seen_is_listed_by_name),
         T(the_hit_ratio_is_null_before_the_first_request),
         T(the_hit_ratio_counts_what_needed_no_body_from_the_origin),

@@ -266,6 +266,32 @@ sources_of_keys_are_a_label(void **state)
 
 
 static void
+alerts_are_a_label(void **state)
+{
+    size_t             own;
+    s3c_stats_zone_t   zones[2] = { zone(), zone() };
+    s3c_stats_alert_t  alerts[2] = {
+        { .name = S3C_SLICE("hit_ratio") },
+        { .name = S3C_SLICE("peer_down"), .raised = true }
+    };
+
+    (void) state;
+
+    print(zones, 2);
+    own = n_samples;
+
+    zones[1].name = S3C_SLICE("second");
+    zones[1].alerts = alerts;
+    zones[1].n_alerts = 2;
+    print(zones, 2);
+    assert_no_series_twice();
+    assert_sample("s3_cache_alert{zone=\"second\",alert=\"hit_ratio\"}", "0");
+    assert_sample("s3_cache_alert{zone=\"second\",alert=\"peer_down\"}", "1");
+    assert_int_equal(n_samples - own, 2);
+}
+
+
+static void
 types_follow_from_the_names(void **state)
 {
     s3c_stats_zone_t  z = zone();
@@ -436,6 +462,7 @@ main(void)
         T(a_store_is_a_label_and_its_state_a_one),
         T(a_node_is_a_label_and_its_state_a_one),
         T(sources_of_keys_are_a_label),
+        T(alerts_are_a_label),
         T(types_follow_from_the_names),
         T(a_bucket_is_a_label),
         T(a_histogram_is_cumulative_and_in_seconds),

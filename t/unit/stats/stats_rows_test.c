@@ -365,8 +365,9 @@ the_manual_has_no_metric_that_is_gone(void **state)
     (void) state;
 
     for (char *p = text; (p = strstr(p, "\n| `s3_cache_")) != NULL; p++) {
-        bool         found = false;
         s3c_slice_t  name = s3c_slice(p + 4, strcspn(p + 4, "`"));
+        bool         found = s3c_slice_eq(name,
+                                          S3C_SLICE(S3C_STATS_ALERT_FAMILY));
 
         for (size_t t = 0; t < N_TABLES; t++) {
             for (size_t i = 0; i < tables[t]->n; i++) {
