@@ -8,8 +8,9 @@
  *
  * The ghost is a table of 4-way buckets, 4 bytes an object: 16 bits of the key
  * and 16 bits of age. What is older than as many insertions as there are
- * objects in the main queue is forgotten. A false match (about 1 in 16000)
- * sends an object to the main queue at once, no more.
+ * objects in the main queue, or would be if it had its share, is forgotten. A
+ * false match (about 1 in 16000) sends an object to the main queue at once, no
+ * more.
  */
 #include "ram/ram_internal.h"
 
@@ -85,13 +86,24 @@ ghost_add(s3c_ram_t *ram, const s3c_ram_entry_sh_t *e)
 static bool
 ghost_take(s3c_ram_t *ram, const s3c_ram_entry_sh_t *e)
 {
-    uint32_t  i, *b, most;
+    uint32_t  i, *b;
+    uint64_t  most;
 
     if (ram->c.n_ghost == 0) {
         return false;
     }
 
-    most = ram->s->n_main < ram->c.n_ghost ? ram->s->n_main : ram->c.n_ghost;
+    /* while nothing has come back yet, all that there is is in the small one */
+    most = ram->s->n_entries * (SMALL_SHARE - 1) / SMALL_SHARE;
+
+    if (most < ram->s->n_main) {
+        most = ram->s->n_main;
+    }
+
+    if (most > ram->c.n_ghost) {
+        most = ram->c.n_ghost;
+    }
+
     most >>= ghost_shift(ram);
     b = ghost_bucket(ram, e);
 

@@ -61,10 +61,44 @@ what_the_ghost_remembers_goes_to_main(void **state)
     assert_int_equal(u.n_ghost_hit, 1);
     assert_int_equal(z.ram->s->n_main, n + 1);
 
-    /* More insertions ago than there are objects in main. */
-    assert_int_equal(object_put(z.ram, i - 700, 4000, 1, false), S3C_OK);
+    /* More insertions ago than main has, or would have of all there are. */
+    n = z.ram->s->n_entries * 4 / 5;
+    assert_true(n > 700);
+    assert_int_equal(object_put(z.ram, i - n - 50, 4000, 1, false), S3C_OK);
     s3c_ram_usage(z.ram, &u);
     assert_int_equal(u.n_ghost_hit, 1);
+    assert_int_equal(object_put(z.ram, i - n + 50, 4000, 1, false), S3C_OK);
+    s3c_ram_usage(z.ram, &u);
+    assert_int_equal(u.n_ghost_hit, 2);
+    zone_close(&z);
+}
+
+
+/* All is read in a circle that is a little larger than the zone: who comes back
+ * finds it remembered, though nothing was ever hit, and most of it stays. */
+static void
+what_is_read_in_a_circle_is_hit(void **state)
+{
+    zone_t         z;
+    uint64_t       found = 0;
+    s3c_ram_pin_t  pin;
+
+    (void) state;
+    zone_open(&z, S3C_RAM_S3FIFO, 4 * MIB);
+
+    for (uint64_t i = 0; i < 20 * 1200; i++) {
+        if (s3c_ram_find(z.ram, key_of(i % 1200), i, &pin) == S3C_OK) {
+            s3c_ram_unpin(z.ram, &pin);
+            found += i >= 10 * 1200;
+
+        } else {
+            assert_int_equal(object_put(z.ram, i % 1200, 4000, i, false),
+                             S3C_OK);
+        }
+    }
+
+    printf("hits of a circle: %.1f %%\n", (double) found / 120);
+    assert_true(found > 10 * 1200 / 4);
     zone_close(&z);
 }
 
@@ -103,6 +137,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(small_queue_is_left_by_who_was_hit),
         cmocka_unit_test(what_the_ghost_remembers_goes_to_main),
+        cmocka_unit_test(what_is_read_in_a_circle_is_hit),
         cmocka_unit_test(small_queue_is_a_fifth),
     };
 
