@@ -10,13 +10,16 @@
 #define ZONE_MIN     (8 * 1024 * 1024)
 #define FILLS_MIN    64
 #define FILLS_MAX    65536
+#define SCRUB_MIN    (64 * 1024)
+#define SCRUB_MAX    (256 * 1024 * 1024)
 
 
 static char *ngx_http_s3_cache_conf_zone_param(ngx_conf_t *cf,
     ngx_http_s3_cache_zone_t *zone, ngx_str_t *param);
 
 
-/* s3_cache_zone name:size [policy=s3fifo|lru] [fills=n] [fill_memory=size] */
+/* s3_cache_zone name:size [policy=s3fifo|lru] [fills=n] [fill_memory=size]
+ *               [scrub=rate|off] */
 
 char *
 ngx_http_s3_cache_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -164,6 +167,27 @@ ngx_http_s3_cache_conf_zone_param(ngx_conf_t *cf,
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid \"%V\": at least 1m and at most the "
                                "zone's size", param);
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(param->data, "scrub=off") == 0) {
+        zone->scrub = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(param->data, "scrub=", 6) == 0) {
+        s.data = param->data + 6;
+        s.len = param->len - 6;
+
+        zone->scrub = ngx_parse_offset(&s);
+
+        if (zone->scrub < SCRUB_MIN || zone->scrub > SCRUB_MAX) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid \"%V\": bytes a second, at least 64k "
+                               "and at most 256m, or \"off\"", param);
             return NGX_CONF_ERROR;
         }
 

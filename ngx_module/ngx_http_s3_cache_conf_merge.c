@@ -51,6 +51,7 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->read_ahead, prev->read_ahead, 4);
     ngx_conf_merge_value(conf->headers, prev->headers, 1);
     ngx_conf_merge_value(conf->direct_send, prev->direct_send, 0);
+    ngx_conf_merge_uint_value(conf->verify, prev->verify, 0);
 
     if (conf->write_through == NGX_CONF_UNSET) {
         conf->write_through = prev->write_through;

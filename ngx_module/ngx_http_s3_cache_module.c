@@ -293,6 +293,13 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       loc(direct_send),
       NULL },
 
+    { ngx_string("s3_cache_verify"),
+      ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_s3_cache_conf_verify,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("s3_cache_write_through"),
       ANYWHERE|NGX_CONF_TAKE12,
       ngx_http_s3_cache_conf_write_through,
@@ -525,6 +532,7 @@ ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf)
     lcf->read_ahead = NGX_CONF_UNSET_UINT;
     lcf->headers = NGX_CONF_UNSET;
     lcf->direct_send = NGX_CONF_UNSET;
+    lcf->verify = NGX_CONF_UNSET_UINT;
     lcf->write_through = NGX_CONF_UNSET;
     lcf->auth = NGX_CONF_UNSET_UINT;
     lcf->keyring = NGX_CONF_UNSET_PTR;

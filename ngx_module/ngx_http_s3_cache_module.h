@@ -127,6 +127,7 @@ struct ngx_http_s3_cache_zone_s {
     s3c_ram_policy_t            policy;
     ngx_uint_t                  fills;         /* at most, in flight */
     off_t                       fill_memory;
+    off_t                       scrub;         /* bytes a second; 0: none are */
     ngx_shm_zone_t             *shm_zone;
     ngx_pool_t                 *pool;          /* of the cycle */
     ngx_http_s3_cache_shared_t *shared;
@@ -144,6 +145,7 @@ struct ngx_http_s3_cache_zone_s {
     ngx_connection_t           *wake_connection;
     ngx_event_t                 wake_event;    /* posted */
     ngx_event_t                 sweep_event;
+    ngx_event_t                 scrub_event;   /* see scrub.c */
     struct s3c_history_sh_s    *history;       /* see history.h; or NULL */
     ngx_queue_t                *watchers;      /* by fill number */
     ngx_uint_t                  nwatches;      /* in all of them */
@@ -193,6 +195,8 @@ typedef struct {
     ngx_uint_t                  read_ahead;    /* blocks */
     ngx_flag_t                  headers;       /* X-Cache and Age */
     ngx_flag_t                  direct_send;
+    ngx_uint_t                  verify;        /* of 2^32 answers from the
+                                                  cache; 0: none */
     ngx_flag_t                  write_through; /* what is written is kept */
     time_t                      write_through_valid;  /* or FOREVER */
     off_t                       write_through_max;    /* of one object */
@@ -343,6 +347,8 @@ char *ngx_http_s3_cache_conf_cache(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_s3_cache_conf_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_s3_cache_conf_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_s3_cache_conf_verify(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_s3_cache_conf_list(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -496,6 +502,11 @@ void ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx);
 
 /* write: fenced, and passed with its body */
 ngx_int_t ngx_http_s3_cache_write(ngx_http_s3_cache_ctx_t *ctx);
+
+/* scrub: the worker joins and leaves a zone that is to be gone through */
+void ngx_http_s3_cache_scrub_init(ngx_cycle_t *cycle,
+    ngx_http_s3_cache_zone_t *zone);
+void ngx_http_s3_cache_scrub_exit(ngx_http_s3_cache_zone_t *zone);
 
 /* variables */
 ngx_int_t ngx_http_s3_cache_add_variables(ngx_conf_t *cf);

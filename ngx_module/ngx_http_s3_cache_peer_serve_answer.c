@@ -8,6 +8,7 @@
 #include "ngx_http_s3_cache_history.h"
 #include "stats/stats_summary.h"
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_verify.h"
 
 
 #define SPANS_MAX   16
@@ -16,6 +17,7 @@
 
 static ngx_uint_t serve_again(serve_t *s, uint32_t reason);
 static uint32_t serve_had(ngx_http_s3_cache_ctx_t *ctx);
+static void serve_verify(serve_t *s, uint32_t had);
 static ngx_int_t serve_wait(serve_t *s);
 static void serve_meta_record(serve_t *s, s3c_wire_meta_t *meta);
 static ngx_int_t serve_data(serve_t *s, s3c_writer_t *w, s3c_ram_pin_t *pin,
@@ -105,6 +107,7 @@ serve_reply(ngx_http_s3_cache_ctx_t *ctx)
 
     s->state = SERVE_META;
     s->flags = serve_had(ctx);
+    serve_verify(s, s->flags);
     ngx_http_s3_cache_link_ready(&s->stream);
 
     return NGX_DONE;
@@ -119,6 +122,22 @@ serve_had(ngx_http_s3_cache_ctx_t *ctx)
     return ctx->led || ctx->revalidated ? 0
            : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH ? S3C_WIRE_FLASH
            : ctx->followed ? 0 : S3C_WIRE_RAM;
+}
+
+
+/* What another node gets of it is verified here. */
+
+static void
+serve_verify(serve_t *s, uint32_t had)
+{
+    if (s->ctx.conf->verify != 0 && had != 0 && s->bytes > 0
+        && s->ctx.target != NULL)
+    {
+        s->ctx.tier = (had & S3C_WIRE_FLASH) ? NGX_HTTP_S3_CACHE_TIER_FLASH
+                                             : NGX_HTTP_S3_CACHE_TIER_RAM;
+        ngx_http_s3_cache_verify_draw(&s->ctx, s->first,
+                                      s->first + s->bytes - 1, NULL);
+    }
 }
 
 
@@ -255,6 +274,10 @@ ngx_http_s3_cache_serve_meta(serve_t *s, s3c_writer_t *w)
         }
 
         f.meta.flags = serve_had(&s->ctx);
+
+        if (s->ctx.view.rec == NULL) {
+            serve_verify(s, f.meta.flags);
+        }
 
     } else if (s->what == S3C_WIRE_VOUCH) {
         f.meta.age_ms = s->age_ms;

@@ -7,6 +7,7 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_auth.h"
+#include "ngx_http_s3_cache_verify.h"
 
 
 static ngx_int_t ngx_http_s3_cache_reply_head(ngx_http_s3_cache_ctx_t *ctx);
@@ -583,4 +584,8 @@ ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx)
     }
 
     ngx_http_s3_cache_count_tier(ctx);
+
+    if (ctx->conf->verify != 0) {
+        ngx_http_s3_cache_verify_reply(ctx);
+    }
 }

@@ -29,6 +29,7 @@ ngx_http_s3_cache_store_env(ngx_http_s3_cache_zone_t *zone,
 
     ngx_memcpy(env->fds, zone->shared->fds, sizeof(env->fds));
     env->ctx = zone;
+    env->scrub = (uint64_t) zone->scrub;
     env->usec = ngx_http_s3_cache_env_usec;
     env->wall_s = ngx_http_s3_cache_env_wall_s;
     env->lock = ngx_http_s3_cache_env_lock;

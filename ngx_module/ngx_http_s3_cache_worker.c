@@ -135,6 +135,8 @@ ngx_http_s3_cache_worker_join(ngx_cycle_t *cycle,
     zone->nonce = ((uint64_t) s3c_ram_slot(zone->ram) << 48)
                   + ngx_http_s3_cache_now() + 1;
 
+    ngx_http_s3_cache_scrub_init(cycle, zone);
+
     return ngx_http_s3_cache_worker_listen(cycle, zone);
 }
 
@@ -219,6 +221,7 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
             ngx_del_timer(&zone->sweep_event);
         }
 
+        ngx_http_s3_cache_scrub_exit(zone);
         s3c_ram_leave(zone->ram);
         zone->ram = NULL;
     }

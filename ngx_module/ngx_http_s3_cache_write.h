@@ -43,6 +43,10 @@ typedef struct {
     void                          *data;
     ngx_http_s3_cache_zone_t      *zone;       /* only of its ring; NULL: all */
 
+    /* of forget(), when ctx has no request; else NULL */
+    ngx_http_s3_cache_main_conf_t *conf;
+    ngx_pool_t                    *owner;      /* outlives the fence */
+
     ngx_uint_t                     place;      /* of its bucket: reload.h */
 
     unsigned                       judged:1;   /* by the origin alone: nothing

@@ -23,6 +23,8 @@
 #define RENEW_MSEC  (NGX_HTTP_S3_CACHE_FENCE_LINGER / 3)
 
 
+static ngx_http_s3_cache_main_conf_t *fence_conf(
+    ngx_http_s3_cache_fence_t *fence);
 static ngx_int_t fence_later(ngx_http_s3_cache_fence_t *fence,
     const ngx_http_s3_cache_name_t *name);
 static void fence_drop_later(ngx_http_s3_cache_fence_t *fence);
@@ -64,7 +66,7 @@ ngx_http_s3_cache_fence_begin(ngx_http_s3_cache_fence_t *fence,
     }
 
     ctx = fence->ctx;
-    mcf = ngx_http_s3_cache_main_conf(ctx);
+    mcf = fence_conf(fence);
     fence->place = ngx_http_s3_cache_reload_bucket(ctx->conf->origin->id,
                                                    name->bucket);
 
@@ -93,7 +95,8 @@ ngx_http_s3_cache_fence_begin(ngx_http_s3_cache_fence_t *fence,
     }
 
     if (fence->holds == NULL) {
-        fence->holds = ngx_array_create(ctx->request->pool, 2,
+        fence->holds = ngx_array_create(fence->owner ? fence->owner
+                                                     : ctx->request->pool, 2,
                                   sizeof(ngx_http_s3_cache_fence_hold_t));
         if (fence->holds == NULL) {
             return NGX_ERROR;
@@ -162,7 +165,7 @@ fence_drop_later(ngx_http_s3_cache_fence_t *fence)
     ngx_http_s3_cache_name_t       *name;
     ngx_http_s3_cache_main_conf_t  *mcf;
 
-    mcf = ngx_http_s3_cache_main_conf(fence->ctx);
+    mcf = fence_conf(fence);
     origin = fence->ctx->conf->origin->id;
     name = fence->later->elts;
 
@@ -170,6 +173,14 @@ fence_drop_later(ngx_http_s3_cache_fence_t *fence)
         ngx_http_s3_cache_list_drop(mcf, origin, &name[i]);
         ngx_http_s3_cache_fence_drop(mcf, origin, &name[i]);
     }
+}
+
+
+static ngx_http_s3_cache_main_conf_t *
+fence_conf(ngx_http_s3_cache_fence_t *fence)
+{
+    return fence->conf ? fence->conf
+                       : ngx_http_s3_cache_main_conf(fence->ctx);
 }
 
 
@@ -256,7 +267,7 @@ fence_ring(ngx_http_s3_cache_fence_t *fence, ngx_uint_t *i)
     ngx_http_s3_cache_main_conf_t  *mcf;
 
     origin = fence->ctx->conf->origin->id;
-    mcf = ngx_http_s3_cache_main_conf(fence->ctx);
+    mcf = fence_conf(fence);
 
     while ((zone = ngx_http_s3_cache_fence_zone(mcf, origin, i)) != NULL) {
 
@@ -513,7 +524,7 @@ ngx_http_s3_cache_fence_end(ngx_http_s3_cache_fence_t *fence,
     for (i = 0; fence->pool != NULL && !refused && i < fence->names.nelts; i++)
     {
         /* of a write of another node that began under this one */
-        ngx_http_s3_cache_fence_doubt(ngx_http_s3_cache_main_conf(fence->ctx),
+        ngx_http_s3_cache_fence_doubt(fence_conf(fence),
                                       fence->ctx->conf->origin->id, &name[i]);
     }
 

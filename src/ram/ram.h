@@ -203,6 +203,38 @@ s3c_status_t s3c_ram_drop(s3c_ram_t *ram, s3c_hash128_t key);
 s3c_status_t s3c_ram_drop_pinned(s3c_ram_t *ram, const s3c_ram_pin_t *pin);
 void s3c_ram_drop_all(s3c_ram_t *ram);
 
+/* --- checksums ---------------------------------------------------------- */
+
+/* How many bytes at the front of a payload may change after its commit, told
+ * from the bytes themselves (`avail` of them are contiguous). */
+typedef uint32_t (*s3c_ram_skip_pt)(const void *head, size_t avail);
+
+/* From now on what this process commits gets a sum (CRC32C of all but these
+ * bytes); NULL: no more. Others in the region need not do the same: what has no
+ * sum gets it when the walk first comes by. */
+void s3c_ram_sums(s3c_ram_t *ram, s3c_ram_skip_pt skip);
+
+typedef struct {
+    uint64_t  entries;           /* looked at to their end */
+    uint64_t  bytes;             /* of them */
+    uint64_t  sealed;            /* of them, had no sum and have one now */
+    uint64_t  bad;               /* another sum: dropped */
+    uint64_t  passes;            /* the last entry was reached */
+} s3c_ram_scrubbed_t;
+
+/* The walk over all live entries is one worker's, until it ends the walk or
+ * dies; the next one goes on where it was. BUSY: another has it, or there is no
+ * memory. `bad`, if not NULL, is called before one is dropped. */
+s3c_status_t s3c_ram_scrub_begin(s3c_ram_t *ram,
+    void (*bad)(void *ctx, const s3c_ram_pin_t *pin), void *ctx)
+    S3C_MUST_CHECK;
+/* Some more of it, `bytes` and at most 64 KiB above; adds to *found. Never
+ * waits; a large entry that it is at is pinned between two calls, too. After
+ * s3c_ram_sums(). */
+void s3c_ram_scrub(s3c_ram_t *ram, uint32_t bytes, s3c_ram_scrubbed_t *found);
+void s3c_ram_scrub_end(s3c_ram_t *ram);
+bool s3c_ram_scrubs(const s3c_ram_t *ram);
+
 void s3c_ram_usage(const s3c_ram_t *ram, s3c_ram_usage_t *usage);
 /* Full consistency check of index, queues, arena and accounting, under the
  * lock; for tests and the admin. CORRUPT names the first broken thing. */

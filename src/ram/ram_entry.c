@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Entries: 56 bytes each, in pages of 4 KiB that are taken from the arena when
- * they are needed and kept for good. Kept, because a reader may look at an
+ * Entries: 56 bytes each and a sum of 4, in pages of 4 KiB that are taken from
+ * the arena when they are needed and kept for good. Kept, because a reader may look at an
  * entry that was just freed: it must find an entry there, not a payload that
  * a client wrote. The price: after a time of very small objects up to 1/20 of
  * the arena stays with the entries.

@@ -176,6 +176,7 @@ lead(s3c_ram_t *ram, s3c_hash128_t key, s3c_ram_pin_t *pin)
         return S3C_BUSY;
     }
 
+    S3C_RAM_SET(*s3c_ram_sum_at(e, entry), 0);
     S3C_RAM_SET(e->size, 0);
     S3C_RAM_SET(e->key_lo, key.lo);
     S3C_RAM_SET(e->key_hi, key.hi);
@@ -381,6 +382,10 @@ s3c_ram_fill_commit(s3c_ram_t *ram, const s3c_ram_pin_t *pin, uint64_t now_ms)
     s3c_status_t         st = S3C_CHANGED;
     s3c_ram_news_t       news = { UINT32_MAX, { 0 } };
     s3c_ram_entry_sh_t  *e;
+
+    if (ram->skip != NULL) {
+        s3c_ram_sum_seal(ram, pin);
+    }
 
     if (s3c_ram_lock(ram) != S3C_OK) {
         return S3C_CHANGED;

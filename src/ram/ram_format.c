@@ -95,7 +95,7 @@ plan(s3c_ram_const_sh_t *c, size_t bytes, const s3c_ram_conf_t *conf)
         return false;
     }
 
-    /* Each unit also has a map byte; each 73 objects, which are at least as
+    /* Each unit also has a map byte; each 68 objects, which are at least as
      * many units, have a page and 4 bytes to say where it is. */
     units = (bytes - off - 2 * PAGE_BYTES) / (S3C_RAM_UNIT + 2);
     c->n_pages = (uint32_t) (units / (S3C_RAM_PAGE_ENTRIES
@@ -157,7 +157,9 @@ s3c_ram_format(void *region, size_t bytes, const s3c_ram_conf_t *conf)
     head->c = c;
     s3c_ram_bind(&ram, region);
 
-    if (s3c_robust_lock_init(&head->lock) != S3C_OK) {
+    if (s3c_robust_lock_init(&head->lock) != S3C_OK
+        || s3c_robust_lock_init(&head->scrub) != S3C_OK)
+    {
         return S3C_INVALID;
     }
 

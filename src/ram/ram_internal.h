@@ -54,6 +54,7 @@ typedef struct {
 } s3c_ram_at_t;
 
 typedef struct s3c_ram_policy_ops_s  s3c_ram_policy_ops_t;
+typedef struct s3c_ram_walk_s  s3c_ram_walk_t;                /* ram_scrub.c */
 
 struct s3c_ram_s {
     s3c_ram_at_t                 at;
@@ -72,6 +73,9 @@ struct s3c_ram_s {
 
     void                       (*wake)(void *ctx, uint32_t slot);
     void                        *wake_ctx;
+
+    s3c_ram_skip_pt              skip;     /* NULL: commits leave no sums */
+    s3c_ram_walk_t              *walk;     /* NULL: it is not mine */
 };
 
 /* A policy: which entry leaves next. All _locked. */
@@ -177,6 +181,17 @@ s3c_ram_entry_at(const s3c_ram_t *ram, uint32_t entry)
 
     return (s3c_ram_entry_sh_t *) s3c_ram_unit_at(ram, unit)
            + entry % S3C_RAM_PAGE_ENTRIES;
+}
+
+
+/* Of an entry that s3c_ram_entry_at() has answered. */
+static inline uint32_t *
+s3c_ram_sum_at(s3c_ram_entry_sh_t *e, uint32_t entry)
+{
+    uint32_t            nth = entry % S3C_RAM_PAGE_ENTRIES;
+    s3c_ram_page_sh_t  *page = (s3c_ram_page_sh_t *) (e - nth);
+
+    return &page->sum[nth];
 }
 
 
@@ -340,6 +355,23 @@ void s3c_ram_fill_release_locked(s3c_ram_t *ram, uint32_t fill);
 /* Tells every slot that every fill may have moved. */
 void s3c_ram_alarm(s3c_ram_t *ram);
 void s3c_ram_tell(s3c_ram_t *ram, const s3c_ram_news_t *news);
+
+/* --- ram_sum.c: checksums of payloads ---------------------------------- */
+
+/* Goes on from `crc` over [off, off + len) of what is pinned; false: that is
+ * not to be had. */
+bool s3c_ram_sum_add(const s3c_ram_t *ram, const s3c_ram_pin_t *pin,
+    uint32_t off, uint32_t len, uint32_t *crc) S3C_MUST_CHECK;
+/* Where the sum of what is pinned begins. */
+uint32_t s3c_ram_sum_from(const s3c_ram_t *ram, const s3c_ram_pin_t *pin);
+/* What stands for this value: 0 is none. */
+static inline uint32_t
+s3c_ram_sum_of(uint32_t crc)
+{
+    return crc != 0 ? crc : 1;
+}
+/* Leader, before the commit. */
+void s3c_ram_sum_seal(s3c_ram_t *ram, const s3c_ram_pin_t *pin);
 
 /* --- ram_drop.c -------------------------------------------------------- */
 

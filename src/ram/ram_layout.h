@@ -30,7 +30,7 @@
 #include "base/robust_lock.h"
 
 #define S3C_RAM_MAGIC            0x4d41522d63337363ull
-#define S3C_RAM_LAYOUT           1
+#define S3C_RAM_LAYOUT           2
 
 #define S3C_RAM_LINE             64u
 #define S3C_RAM_UNIT_SHIFT       9
@@ -40,7 +40,7 @@
 #define S3C_RAM_NIL              UINT32_MAX  /* no unit */
 
 #define S3C_RAM_PAGE_ORDER       3           /* a page of entries: 4 KiB */
-#define S3C_RAM_PAGE_ENTRIES     73
+#define S3C_RAM_PAGE_ENTRIES     68
 #define S3C_RAM_DIRECT           4           /* extents named in the entry */
 #define S3C_RAM_INDIRECT         127         /* in a unit of its own */
 static_assert(S3C_RAM_SPANS_MAX > 127, "spans of an entry");
@@ -93,6 +93,14 @@ typedef struct {
     uint8_t   hits;        /* s3fifo: 0..3 */
     uint16_t  fill;        /* while FILLING or OUT */
 } s3c_ram_entry_sh_t;
+
+/* A page of entries. The sums stand behind them: a reader of an entry never
+ * comes near. */
+typedef struct {
+    s3c_ram_entry_sh_t  entry[S3C_RAM_PAGE_ENTRIES];
+    uint32_t            sum[S3C_RAM_PAGE_ENTRIES];   /* of the payload; 0: it
+                                                        has none, ram_sum.c */
+} s3c_ram_page_sh_t;
 
 typedef struct {
     uint32_t  n;
@@ -200,16 +208,19 @@ typedef struct {
     uint64_t  n_busy;
     uint64_t  n_heal;
     uint64_t  n_dead_worker;
+
+    uint32_t  scrub_at;                      /* entry; any value will do */
 } s3c_ram_state_sh_t;
 
 typedef struct {
     s3c_ram_const_sh_t    c;
     s3c_robust_lock_sh_t  lock __attribute__((aligned(64)));
     s3c_ram_state_sh_t    s __attribute__((aligned(64)));
+    s3c_robust_lock_sh_t  scrub __attribute__((aligned(64)));  /* whose walk */
 } s3c_ram_head_sh_t;
 
 static_assert(sizeof(s3c_ram_entry_sh_t) == 56, "56 bytes an entry");
-static_assert(S3C_RAM_PAGE_ENTRIES * sizeof(s3c_ram_entry_sh_t)
+static_assert(sizeof(s3c_ram_page_sh_t)
               <= (S3C_RAM_UNIT << S3C_RAM_PAGE_ORDER), "a page of entries");
 static_assert(sizeof(s3c_ram_indirect_sh_t) == S3C_RAM_UNIT, "one unit");
 static_assert(sizeof(s3c_ram_list_sh_t) == 8, "a sentinel");

@@ -174,6 +174,8 @@ s3c_ram_leave(s3c_ram_t *ram)
         return;
     }
 
+    s3c_ram_scrub_end(ram);
+
     /* If the lock is not to be had, `taken` stays, and the sweep does it. */
     if (s3c_ram_lock(ram) == S3C_OK) {
         s3c_ram_slot_reclaim_locked(ram, ram->slot);

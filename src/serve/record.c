@@ -37,6 +37,31 @@ s3c_ident_make(s3c_ident_t *ident, uint64_t origin_id, s3c_slice_t bucket,
 }
 
 
+s3c_status_t
+s3c_ident_names(s3c_slice_t ident, s3c_slice_t *bucket, s3c_slice_t *key)
+{
+    size_t    fixed;
+    uint16_t  lens[2];
+
+    fixed = sizeof(uint64_t) + sizeof(lens);
+
+    if (ident.len < fixed) {
+        return S3C_INVALID;
+    }
+
+    memcpy(lens, ident.data + sizeof(uint64_t), sizeof(lens));
+
+    if ((size_t) lens[0] + lens[1] > ident.len - fixed) {
+        return S3C_INVALID;
+    }
+
+    *bucket = s3c_slice(ident.data + fixed, lens[0]);
+    *key = s3c_slice(ident.data + fixed + lens[0], lens[1]);
+
+    return S3C_OK;
+}
+
+
 s3c_hash128_t
 s3c_key_object(const uint8_t *secret, const s3c_ident_t *ident)
 {
@@ -154,6 +179,14 @@ s3c_record_check(const s3c_record_sh_t *rec)
     }
 
     return S3C_OK;
+}
+
+
+uint32_t
+s3c_record_skip(const void *head, size_t avail)
+{
+    return avail >= sizeof(s3c_record_sh_t) && s3c_record_check(head) == S3C_OK
+           ? sizeof(s3c_record_sh_t) : 0;
 }
 
 

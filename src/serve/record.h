@@ -69,6 +69,9 @@ typedef struct {
 s3c_status_t s3c_ident_make(s3c_ident_t *ident, uint64_t origin_id,
     s3c_slice_t bucket, s3c_slice_t key, s3c_slice_t version_id)
     S3C_MUST_CHECK;
+/* What it was made of, for people to read. INVALID: it is none. */
+s3c_status_t s3c_ident_names(s3c_slice_t ident, s3c_slice_t *bucket,
+    s3c_slice_t *key) S3C_MUST_CHECK;
 s3c_hash128_t s3c_key_object(const uint8_t *secret, const s3c_ident_t *ident);
 s3c_hash128_t s3c_key_block(const uint8_t *secret, s3c_hash128_t object,
     uint64_t generation, uint64_t block, uint32_t block_bytes);
@@ -104,6 +107,9 @@ void s3c_record_write(void *head, const s3c_record_spec_t *spec);
 
 /* The fixed part by itself: its check and its bounds. CORRUPT. */
 s3c_status_t s3c_record_check(const s3c_record_sh_t *rec) S3C_MUST_CHECK;
+/* How many bytes at the front of a payload change while it is kept: the fixed
+ * part of a record, none of a block. */
+uint32_t s3c_record_skip(const void *head, size_t avail);
 /* Makes the check anew, after a change of the fixed part. */
 void s3c_record_seal(s3c_record_sh_t *rec);
 

@@ -110,6 +110,8 @@ typedef struct {
     s3c_io_t   *io;
     int         fds[S3C_SSD_STORES_MAX];
     void       *ctx;
+    uint64_t    scrub;         /* bytes a second that the keeper reads and
+                                  checks; 0: none */
     uint64_t  (*usec)(void *ctx);                    /* monotonic */
     /* since 1970, roughly; NULL or 0: not known */
     uint64_t  (*wall_s)(void *ctx);
@@ -251,6 +253,10 @@ typedef struct {
     uint64_t         n_write_error;
     uint64_t         n_timeout;
     uint64_t         n_out_of_service;
+    uint64_t         n_scrub;            /* records read again and whole */
+    uint64_t         scrub_bytes;        /* their payload */
+    uint64_t         n_scrub_bad;        /* of n_corrupt, found so */
+    uint64_t         n_scrub_pass;       /* times that all was gone through */
     uint64_t         reads_in_flight;    /* I/O operations, all workers */
     uint64_t         writes_in_flight;
     uint64_t         budget;             /* bytes a second, 0: none */

@@ -16,6 +16,7 @@
  *   ssd_recover  the index from footers
  *   ssd_reclaim  the oldest segment becomes free; ssd_move: what is hot is
  *                kept; ssd_release: the rest leaves
+ *   ssd_scrub    sealed segments are read; ssd_judge: and compared
  */
 #ifndef S3C_SSD_SSD_INTERNAL_H
 #define S3C_SSD_SSD_INTERNAL_H
@@ -42,6 +43,7 @@ typedef struct s3c_ssd_reader_s    s3c_ssd_reader_t;     /* ssd_read.c */
 typedef struct s3c_ssd_keeper_s    s3c_ssd_keeper_t;     /* ssd_keeper.c */
 typedef struct s3c_ssd_recover_s   s3c_ssd_recover_t;    /* ssd_recover.c */
 typedef struct s3c_ssd_reclaim_s   s3c_ssd_reclaim_t;    /* ssd_reclaim.c */
+typedef struct s3c_ssd_scrub_s     s3c_ssd_scrub_t;      /* ssd_scrub.c */
 
 struct s3c_ssd_s {
     s3c_ssd_env_t         env;
@@ -320,7 +322,7 @@ void s3c_ssd_keeper_run(s3c_ssd_t *ssd);       /* takes the role if free */
 bool s3c_ssd_keeper_idle(const s3c_ssd_t *ssd);
 void s3c_ssd_keeper_quit(s3c_ssd_t *ssd);      /* gives the role up */
 
-/* --- ssd_recover, ssd_reclaim: the keeper's ----------------------------------------------- */
+/* --- ssd_recover, ssd_reclaim, ssd_scrub: the keeper's ----------------------------------------------- */
 
 /* Begins; ends by itself with the store SERVING (or FAILED). */
 s3c_status_t s3c_ssd_recover_begin(s3c_ssd_t *ssd, uint32_t store,
@@ -335,5 +337,12 @@ s3c_status_t s3c_ssd_reclaim_create(s3c_ssd_t *ssd, uint32_t store,
 void s3c_ssd_reclaim_run(s3c_ssd_t *ssd, s3c_ssd_reclaim_t *reclaim);
 bool s3c_ssd_reclaim_idle(const s3c_ssd_reclaim_t *reclaim);
 void s3c_ssd_reclaim_destroy(s3c_ssd_t *ssd, s3c_ssd_reclaim_t *reclaim);
+
+/* All stores, one sealed segment after the other, at env->scrub bytes a second.
+ * FULL: no memory. */
+s3c_status_t s3c_ssd_scrub_create(s3c_ssd_t *ssd, s3c_ssd_scrub_t **scrub)
+    S3C_MUST_CHECK;
+void s3c_ssd_scrub_run(s3c_ssd_t *ssd, s3c_ssd_scrub_t *scrub);
+void s3c_ssd_scrub_destroy(s3c_ssd_scrub_t *scrub);
 
 #endif

@@ -507,6 +507,7 @@ s3c_ssd_keeper_run(s3c_ssd_t *ssd)
         }
 
         s3c_ssd_keeper_scan(ssd, &k->sweep_at, take_tombstone, ssd);
+        s3c_ssd_keeper_scrub(ssd);
     }
 }
 
@@ -582,6 +583,7 @@ s3c_ssd_keeper_quit(s3c_ssd_t *ssd)
         s3c_ssd_retry_destroy(k->retry[i]);
     }
 
+    s3c_ssd_scrub_destroy(k->scrub);
     s3c_ssd_mount_destroy(k->mount);
     s3c_ssd_raise_destroy(k->raise);
     seqs_unmap(ssd);

@@ -136,6 +136,9 @@ bool s3c_ssd_take_orphan(void *ctx, s3c_ssd_place_t place, uint64_t slot);
 void s3c_ssd_keeper_scan(s3c_ssd_t *ssd, uint64_t *at,
     bool (*take)(void *ctx, s3c_ssd_place_t place, uint64_t slot), void *ctx);
 
+/* ssd_scrub: some more of it, if it is wanted. */
+void s3c_ssd_keeper_scrub(s3c_ssd_t *ssd);
+
 struct s3c_ssd_keeper_s {
     bool                looked;          /* at what the one before left */
     s3c_ssd_mount_t    *mount;
@@ -145,6 +148,7 @@ struct s3c_ssd_keeper_s {
     s3c_ssd_recover_t  *recover[S3C_SSD_STORES_MAX];
     s3c_ssd_retry_t    *retry[S3C_SSD_STORES_MAX];
     s3c_ssd_reclaim_t  *reclaim[S3C_SSD_STORES_MAX];
+    s3c_ssd_scrub_t    *scrub;           /* NULL: it is not wanted */
     uint64_t            purge_at;        /* bucket; n_buckets: not needed */
     uint64_t            sweep_at;        /* the same */
     uint64_t            orphan_at;       /* the same */

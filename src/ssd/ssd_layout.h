@@ -75,7 +75,8 @@ static_assert(sizeof(s3c_ssd_segment_sh_t) == 40, "segment");
     X(written_bytes) X(n_shed) X(n_denied) X(n_drop) X(n_reclaim)              \
     X(n_reinsert) X(n_evict) X(n_corrupt) X(n_read_error) X(n_write_error)     \
     X(n_timeout) X(n_out_of_service) X(recovered_records)                      \
-    X(recovered_segments)
+    X(recovered_segments) X(n_scrub) X(scrub_bytes) X(n_scrub_bad)             \
+    X(n_scrub_pass)
 
 typedef struct {
     s3c_ssd_store_conf_t  conf;
@@ -98,6 +99,8 @@ typedef struct {
     _Atomic uint32_t      errors[2];       /* in a row: of reads, of writes */
     _Atomic int64_t       tokens;          /* of the budget, bytes */
     _Atomic uint64_t      tokens_ms;       /* when they were last added */
+    _Atomic uint32_t      scrub_at;        /* segment of it, to be read next */
+    uint32_t              zero;
 #define X(name)  _Atomic uint64_t  name;
     S3C_SSD_COUNTERS(X)
 #undef X

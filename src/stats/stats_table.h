@@ -218,6 +218,31 @@
       "mirrors.refused", "")                                                   \
     X(MIRROR_BYTES, "s3_cache_mirror_kept_bytes_total",                        \
       "mirrors.kept_bytes", "Memory that was given to mirrors")                \
+    X(VERIFY_SAME, "s3_cache_verifies_total{outcome=\"same\"}",                \
+      "verify.same",                                                           \
+      "Answers from the cache compared with the origin, by outcome")           \
+    X(VERIFY_CHANGED, "s3_cache_verifies_total{outcome=\"changed\"}",          \
+      "verify.changed", "")                                                    \
+    X(VERIFY_MISMATCH, "s3_cache_verifies_total{outcome=\"mismatch\"}",        \
+      "verify.mismatch", "")                                                   \
+    X(VERIFY_GONE, "s3_cache_verifies_total{outcome=\"gone\"}",                \
+      "verify.gone", "")                                                       \
+    X(VERIFY_ERROR, "s3_cache_verifies_total{outcome=\"error\"}",              \
+      "verify.error", "")                                                      \
+    X(VERIFY_SHED, "s3_cache_verifies_total{outcome=\"shed\"}",                \
+      "verify.shed", "")                                                       \
+    X(VERIFY_BYTES, "s3_cache_verified_bytes_total",                           \
+      "verify.bytes", "Bytes of the cache compared with those of the origin")  \
+    X(SCRUB_ENTRIES, "s3_cache_scrubbed_entries_total",                        \
+      "scrub.entries", "Entries in memory whose checksum was looked at")       \
+    X(SCRUB_BYTES, "s3_cache_scrubbed_bytes_total",                            \
+      "scrub.bytes", "Bytes of these entries")                                 \
+    X(SCRUB_SEALED, "s3_cache_scrub_sealed_total",                             \
+      "scrub.sealed", "Of these, had no checksum and were given one")          \
+    X(SCRUB_BAD, "s3_cache_scrub_failures_total",                              \
+      "scrub.failures", "Of these, had another checksum and were dropped")     \
+    X(SCRUB_PASSES, "s3_cache_scrub_passes_total",                             \
+      "scrub.passes", "Times that all of the memory was gone through")         \
     X(RECORD_CORRUPT, "s3_cache_corrupt_total",                                \
       "memory.corrupt",                                                        \
       "Cached records that failed their check and were dropped")
@@ -309,6 +334,14 @@
       "reads.timeouts", "Reads given up because they took too long")           \
     X(n_corrupt, "s3_cache_store_corrupt_total",                               \
       "reads.corrupt", "Checks of bytes from the device that failed")          \
+    X(n_scrub, "s3_cache_store_scrubbed_records_total",                        \
+      "scrub.records", "Records read again by the scrub, and whole")           \
+    X(scrub_bytes, "s3_cache_store_scrubbed_bytes_total",                      \
+      "scrub.bytes", "Payload of these records")                               \
+    X(n_scrub_bad, "s3_cache_store_scrub_failures_total",                      \
+      "scrub.failures", "Records that the scrub found damaged, and dropped")   \
+    X(n_scrub_pass, "s3_cache_store_scrub_passes_total",                       \
+      "scrub.passes", "Times that all sealed segments were gone through")      \
     X(n_put, "s3_cache_store_put_records_total",                               \
       "writes.records", "Records taken to be written")                         \
     X(put_bytes, "s3_cache_store_put_bytes_total",                             \

@@ -32,6 +32,13 @@ key_of(uint64_t n)
 }
 
 
+static uint32_t
+skip(const void *head, size_t avail)
+{
+    return avail > 0 ? *(const uint8_t *) head : 0;
+}
+
+
 static s3c_status_t
 put(s3c_ram_t *ram, uint64_t n, uint32_t size, uint64_t now)
 {
@@ -113,10 +120,11 @@ look(s3c_ram_t *ram, uint64_t n)
 static void
 call(s3c_ram_t *ram, uint8_t what, uint8_t n)
 {
-    uint32_t          fills[8];
-    const char       *broken;
-    s3c_ram_pin_t     pin;
-    s3c_ram_usage_t   u;
+    uint32_t            fills[8];
+    const char         *broken;
+    s3c_ram_pin_t       pin;
+    s3c_ram_usage_t     u;
+    s3c_ram_scrubbed_t  found;
 
     switch (what % 8) {
     case 0:
@@ -138,7 +146,12 @@ call(s3c_ram_t *ram, uint8_t what, uint8_t n)
         break;
     case 5:
         s3c_ram_usage(ram, &u);
+        memset(&found, 0, sizeof(found));
         (void) s3c_ram_woken(ram, fills, 8);
+
+        if (s3c_ram_scrub_begin(ram, NULL, NULL) == S3C_OK) {
+            s3c_ram_scrub(ram, n * 1000u, &found);
+        }
         break;
     case 6:
         if (s3c_ram_find(ram, key_of(n), 40, &pin) == S3C_OK) {
@@ -183,6 +196,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (s3c_ram_join(&ram, region, BYTES, wake, NULL, 5) != S3C_OK) {
         abort();
     }
+
+    s3c_ram_sums(ram, skip);
 
     for (i = 1; i + 8 <= size && i < 1 + 8 * 64; i += 8) {
         memcpy(&at, data + i + 1, 3);

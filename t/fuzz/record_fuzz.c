@@ -19,6 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s3c_ask_t          ask = { .checksum_mode = true };
     s3c_ident_t        ident;
     s3c_reply_t        reply;
+    s3c_slice_t        bucket, key;
     s3c_record_sh_t   *rec;
     s3c_http_header_t  h;
     s3c_record_view_t  view;
@@ -36,6 +37,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size >= sizeof(*rec) + 4 && rec->ident_bytes == 4) {
         memcpy(ident.bytes, (uint8_t *) rec + sizeof(*rec), 4);
+    }
+
+    if (s3c_record_skip(rec, size) > size) {
+        abort();
+    }
+
+    if (s3c_ident_names(s3c_slice(rec, size), &bucket, &key) == S3C_OK
+        && (bucket.len > size || key.len > size - bucket.len
+            || key.data + key.len > (uint8_t *) rec + size))
+    {
+        abort();
     }
 
     if (s3c_record_open(rec, size, size, &ident, &view) == S3C_OK) {

@@ -464,7 +464,8 @@ def test_the_defaults_are_those_of_the_merge():
         if field not in conf or conf[field] == 'NULL':
             continue                 # NULL: a list, see below
         value = conf[field]
-        if name in flags or name == 's3_cache_list':      # 0: off
+        if name in flags or name in ('s3_cache_list',      # 0: off
+                                     's3_cache_verify'):
             value = {'0': 'off', '1': 'on'}[value]
         if (name.startswith('s3_cache_stale') or '_valid' in name) \
                 and value.isdigit():

@@ -214,6 +214,45 @@ test_keys_of_blocks_differ_in_every_part(void **state)
 }
 
 
+static void
+test_an_identity_tells_its_names(void **state)
+{
+    s3c_slice_t  bucket, key;
+
+    (void) state;
+
+    assert_int_equal(s3c_ident_make(&ident, 5, S3C_SLICE("bucket"),
+                                    S3C_SLICE("a/key"), S3C_SLICE("v1")),
+                     S3C_OK);
+    assert_int_equal(s3c_ident_names(s3c_slice(ident.bytes, ident.len),
+                                     &bucket, &key), S3C_OK);
+    assert_true(s3c_slice_eq(bucket, S3C_SLICE("bucket")));
+    assert_true(s3c_slice_eq(key, S3C_SLICE("a/key")));
+
+    for (size_t n = 0; n < ident.len - 2; n++) {
+        assert_int_equal(s3c_ident_names(s3c_slice(ident.bytes, n), &bucket,
+                                         &key), S3C_INVALID);
+    }
+}
+
+
+static void
+test_only_the_times_of_a_record_are_left_out_of_its_sum(void **state)
+{
+    uint8_t  buf[4096] = { 0 };
+    size_t   head;
+
+    (void) state;
+
+    assert_int_equal(s3c_record_skip(buf, sizeof(buf)), 0);
+    head = write_record(buf, S3C_RECORD_INLINE, 100);
+    assert_int_equal(s3c_record_skip(buf, head), sizeof(s3c_record_sh_t));
+    assert_int_equal(s3c_record_skip(buf, sizeof(s3c_record_sh_t) - 1), 0);
+    buf[8] ^= 1;
+    assert_int_equal(s3c_record_skip(buf, head), 0);
+}
+
+
 int
 main(void)
 {
@@ -226,6 +265,9 @@ main(void)
         cmocka_unit_test(test_identities_never_run_into_each_other),
         cmocka_unit_test(test_an_identity_that_does_not_fit_is_refused),
         cmocka_unit_test(test_keys_of_blocks_differ_in_every_part),
+        cmocka_unit_test(test_an_identity_tells_its_names),
+        cmocka_unit_test(
+            test_only_the_times_of_a_record_are_left_out_of_its_sum),
     };
 
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);
