@@ -131,8 +131,9 @@ ngx_uint_t ngx_http_s3_cache_fenced(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_inline ngx_uint_t
 ngx_http_s3_cache_due(ngx_http_s3_cache_ctx_t *ctx)
 {
-    return s3c_fence_dues(ctx->zone->shared->fence) != 0
-           && ngx_http_s3_cache_fenced(ctx);
+    return ctx->due
+           || (s3c_fence_dues(ctx->zone->shared->fence) != 0
+               && ngx_http_s3_cache_fenced(ctx));
 }
 ngx_uint_t ngx_http_s3_cache_fenced_object(ngx_http_s3_cache_zone_t *zone,
     ngx_http_s3_cache_loc_conf_t *lcf, s3c_slice_t bucket, s3c_slice_t key);

@@ -186,6 +186,7 @@ ngx_http_s3_cache_fence_pay(ngx_http_s3_cache_zone_t *zone)
     s3c_fence_lost_t   lost;
 
     f = zone->shared->fence;
+    ngx_memzero(&lost, sizeof(s3c_fence_lost_t));
 
     while (s3c_fence_lost(f, ngx_http_s3_cache_now(),
                           ngx_http_s3_cache_fence_is_alive, &lost))

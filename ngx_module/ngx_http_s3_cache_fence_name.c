@@ -164,6 +164,13 @@ ngx_http_s3_cache_fence_identity(ngx_http_s3_cache_ctx_t *ctx,
 
     zone = ctx->zone;
 
+    /* Before it is looked for: the write may be over when it is found, and this
+       reader have begun after another one who has read what is new. */
+    ctx->due = (zone->shared->fence != NULL
+                && s3c_fence_dues(zone->shared->fence) != 0
+                && ngx_http_s3_cache_fenced_object(zone, ctx->conf, bucket,
+                                                   key));
+
     if (zone->ssd != NULL && !s3c_fence_is_loaded(zone->shared->fence)) {
         ngx_http_s3_cache_fence_load(zone);
 

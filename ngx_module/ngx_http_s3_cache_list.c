@@ -127,6 +127,9 @@ ngx_http_s3_cache_list_wants(ngx_http_s3_cache_ctx_t *ctx,
         return 0;
     }
 
+    ctx->due = (s3c_fence_dues(f) != 0
+                && ngx_http_s3_cache_list_fenced(ctx, target));
+
     in[1] = s3c_fence_epoch(f);
 
     if (!ngx_http_s3_cache_fence_is_current(ngx_http_s3_cache_main_conf(ctx),

@@ -322,6 +322,8 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    sending:1;     /* the head has been sent */
     unsigned                    retried:1;     /* a block failed once */
     unsigned                    flash_off:1;   /* it failed this request */
+    unsigned                    due:1;         /* it was being written when this
+                                                  began: see fence.h */
     unsigned                    served:1;      /* to another node: it is not
                                                   asked of a third */
     unsigned                    kept:1;        /* only what is here will do */

@@ -14,6 +14,7 @@
 static ngx_int_t view_address(ngx_http_s3_cache_near_t *near,
     const struct sockaddr *sockaddr, socklen_t socklen);
 static ngx_int_t view_read(view_t *v);
+static void view_stays(view_t *v);
 static ngx_int_t view_members(view_t *v, s3c_slice_t rest);
 static ngx_int_t view_member(view_t *v, const s3c_member_t *m);
 static uint64_t view_inputs(view_t *v);
@@ -42,7 +43,9 @@ ngx_http_s3_cache_view_near(view_t *v, s3c_slice_t name,
         }
 
         if (!near->listed && !near->stays && near->nlinks == 0
-            && near->knock == NULL)
+            && near->knock == NULL
+            && !(near->left && ngx_current_msec - near->left_at
+                               < v->peers->staleness))
         {
             old = near;
             number = i;
@@ -127,8 +130,6 @@ ngx_http_s3_cache_view_poll(ngx_event_t *ev)
 {
     view_t *v = ev->data;
 
-    ngx_uint_t  i;
-
     if (v->builder == NULL && v->peers->shared->version != v->version
         && view_read(v) != NGX_OK)
     {
@@ -137,13 +138,23 @@ ngx_http_s3_cache_view_poll(ngx_event_t *ev)
                       "this worker goes by the old one", &v->peers->name);
         ngx_http_s3_cache_view_done(v);
         v->version--;                    /* later, perhaps */
-
-        for (i = 0; i < v->nnears; i++) {
-            v->nears[i]->listed |= v->nears[i]->stays;
-        }
+        view_stays(v);
     }
 
     ngx_add_timer(&v->poll, POLL_MSEC);
+}
+
+
+/* Nothing was learnt: those who were members still are. */
+
+static void
+view_stays(view_t *v)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < v->nnears; i++) {
+        v->nears[i]->listed |= v->nears[i]->stays;
+    }
 }
 
 
@@ -177,6 +188,7 @@ view_read(view_t *v)
                       "s3_cache_peers \"%V\": a damaged roster",
                       &v->peers->name);
         ngx_http_s3_cache_view_done(v);
+        view_stays(v);
         return NGX_OK;
     }
 

@@ -15,7 +15,8 @@ static ngx_int_t ngx_http_s3_cache_write_fence(ngx_http_s3_cache_write_t *w);
 static void ngx_http_s3_cache_write_early(ngx_http_s3_cache_write_t *w);
 static void ngx_http_s3_cache_write_over(ngx_http_s3_cache_write_t *w,
     ngx_uint_t answered);
-static ngx_uint_t ngx_http_s3_cache_write_is_refused(ngx_uint_t status);
+static ngx_uint_t ngx_http_s3_cache_write_is_refused(
+    ngx_http_s3_cache_write_t *w);
 
 
 ngx_int_t
@@ -53,11 +54,19 @@ ngx_http_s3_cache_write(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_refuse(ctx, w->err, w->message);
     }
 
-    if (w->has_body && w->length > 0
-        && ctx->request->method != NGX_HTTP_DELETE && !w->has_copy_source)
-    {
-        /* the last of it is held back instead; but those are done without it */
-        return ngx_http_s3_cache_pass(ctx, "write");
+    if (w->has_body && w->length > 0) {
+
+        if (ctx->request->method != NGX_HTTP_DELETE && !w->has_copy_source) {
+            /* the last of it is held back instead; but those are done without
+               it */
+            return ngx_http_s3_cache_pass(ctx, "write");
+        }
+
+        if (w->fence.judged) {
+            /* nor would the origin judge one whose client leaves within it */
+            return ngx_http_s3_cache_refuse(ctx, S3C_ERR_INVALID_REQUEST,
+                                      "This request is taken without a body.");
+        }
     }
 
     if (ngx_http_s3_cache_write_gate(w) == NGX_AGAIN) {
@@ -252,13 +261,13 @@ ngx_http_s3_cache_write_over(ngx_http_s3_cache_write_t *w,
 
     w->ended = 1;
 
-    if (!w->fence.passed) {
-        /* the origin never had the whole of it */
+    if (!w->fence.passed || (answered && w->status == 0)) {
+        /* the origin never had the whole of it, or nothing */
         end = NGX_HTTP_S3_CACHE_FENCE_REFUSED;
         stat = S3C_STAT_WRITE_FAILED;
 
     } else if (answered && w->fence.judged
-               && ngx_http_s3_cache_write_is_refused(w->status))
+               && ngx_http_s3_cache_write_is_refused(w))
     {
         end = NGX_HTTP_S3_CACHE_FENCE_REFUSED;
         stat = S3C_STAT_WRITE_FAILED;
@@ -284,12 +293,18 @@ ngx_http_s3_cache_write_over(ngx_http_s3_cache_write_t *w,
  * Of these an origin has done nothing: who asks may not, or what he asks for is
  * none. Not so 404, 409 and 412, which may be about what an earlier try of the
  * same write has done, by somebody between here and the origin who tries again.
+ * But without a key a 404 is of a bucket that there is not, and a 409 of one that
+ * is another's: S3 says so to anybody, and buckets share places.
  */
 
 static ngx_uint_t
-ngx_http_s3_cache_write_is_refused(ngx_uint_t status)
+ngx_http_s3_cache_write_is_refused(ngx_http_s3_cache_write_t *w)
 {
-    switch (status) {
+    switch (w->status) {
+
+    case NGX_HTTP_NOT_FOUND:
+    case NGX_HTTP_CONFLICT:
+        return w->ctx->target->addr.key.len == 0;
 
     case NGX_HTTP_BAD_REQUEST:
     case NGX_HTTP_UNAUTHORIZED:

@@ -74,6 +74,8 @@ struct ngx_http_s3_cache_write_s {
     size_t                         len;        /* taken by it */
     u_char                         last;       /* byte, until the rest of the
                                                   framing has been verified */
+    u_char                        *tail;       /* of a coded one: its end, until */
+    size_t                         tail_len;   /* all of it is here */
 
     ngx_uint_t                     status;     /* of the origin's answer */
     uint64_t                       left;       /* of its body */

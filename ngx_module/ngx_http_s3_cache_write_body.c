@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_s3_cache_write_decode(ngx_http_s3_cache_write_t *w,
     ngx_buf_t *b);
 static ngx_int_t ngx_http_s3_cache_write_take(ngx_http_s3_cache_write_t *w,
     u_char *pos, size_t len);
+static ngx_int_t ngx_http_s3_cache_write_tail(ngx_http_s3_cache_write_t *w,
+    u_char *pos, size_t len);
 static ngx_int_t ngx_http_s3_cache_write_names(ngx_http_s3_cache_write_t *w,
     s3c_slice_t in);
 static ngx_int_t ngx_http_s3_cache_write_doubt(ngx_http_s3_cache_write_t *w);
@@ -92,6 +94,14 @@ ngx_http_s3_cache_write_pull(ngx_http_s3_cache_write_t *w)
 
         if (w->len > 0) {
             return w->whole ? ngx_http_s3_cache_write_gate(w) : NGX_OK;
+        }
+
+        if (w->tail_len > 0 && w->taken == w->length) {
+            w->whole = 1;
+            w->pos = w->tail;
+            w->len = w->tail_len;
+            w->tail_len = 0;
+            continue;
         }
 
         if (w->held && w->verified) {
@@ -322,9 +332,8 @@ ngx_http_s3_cache_write_take(ngx_http_s3_cache_write_t *w, u_char *pos,
         return NGX_ERROR;
     }
 
-    if (w->coded && w->length - w->taken <= CODED_END) {
-        /* the origin may have all that it needs before the last byte */
-        w->whole = 1;
+    if (w->coded) {
+        return ngx_http_s3_cache_write_tail(w, pos, len);
     }
 
     if (w->taken == w->length) {
@@ -340,6 +349,42 @@ ngx_http_s3_cache_write_take(ngx_http_s3_cache_write_t *w, u_char *pos,
 
     w->pos = pos;
     w->len = len;
+
+    return NGX_OK;
+}
+
+
+/* The origin may have all that it needs before the last byte: it gets none of
+ * the end before all of it is here. */
+
+static ngx_int_t
+ngx_http_s3_cache_write_tail(ngx_http_s3_cache_write_t *w, u_char *pos,
+    size_t len)
+{
+    size_t    n;
+    uint64_t  size;
+
+    size = ngx_min(w->length, CODED_END);
+
+    /* of these, so many are of the end */
+    n = ngx_min(len, size - ngx_min(size, w->length - w->taken));
+
+    if (n > 0 && w->tail == NULL) {
+        w->tail = ngx_pnalloc(w->ctx->request->pool, size);
+
+        if (w->tail == NULL) {
+            w->err = S3C_ERR_INTERNAL_ERROR;
+            return NGX_ERROR;
+        }
+    }
+
+    if (n > 0) {
+        ngx_memcpy(w->tail + w->tail_len, pos + len - n, n);
+        w->tail_len += n;
+    }
+
+    w->pos = pos;
+    w->len = len - n;
 
     return NGX_OK;
 }

@@ -429,20 +429,24 @@ s3c_fence_lost(s3c_fence_sh_t *f, uint64_t now_ms,
     bool (*is_alive)(uint32_t owner), s3c_fence_lost_t *lost)
 {
     bool               found = false;
+    uint32_t           alive = 0;
     fence_place_sh_t  *p;
 
     if (s3c_fence_dues(f) == 0 || !fence_lock(f)) {
         return false;
     }
 
-    for (uint32_t i = 0; i < f->high && !found; i++) {
+    for (uint32_t i = (uint32_t) lost->id; i < f->high && !found; i++) {
         p = &f->places[i];
 
-        if (!fence_is_taken(p) || p->due == S3C_FENCE_DUE_NONE) {
-            continue;
+        if (!fence_is_taken(p) || p->due == S3C_FENCE_DUE_NONE
+            || (p->owner != 0 && p->owner == alive))
+        {
+            continue;                      /* many are of one worker */
         }
 
         found = p->owner != 0 ? !is_alive(p->owner) : p->until_ms <= now_ms;
+        alive = found ? alive : p->owner;
 
         if (found) {
             lost->id = ((uint64_t) p->seq << 32) | (i + 1);

@@ -90,7 +90,8 @@ void s3c_fence_settle(s3c_fence_sh_t *f, uint64_t name, uint64_t tag);
 s3c_status_t s3c_fence_lift(s3c_fence_sh_t *f, uint64_t name, uint64_t tag,
     uint64_t until_ms);
 /* One that is over, since its time is or its owner is dead, and whose due
- * nobody will drop: drop it, then settle it. sweep() leaves such as they are. */
+ * nobody will drop: drop it, then settle it. sweep() leaves such as they are.
+ * `lost`: the one before, or zeroed. */
 bool s3c_fence_lost(s3c_fence_sh_t *f, uint64_t now_ms,
     bool (*is_alive)(uint32_t owner), s3c_fence_lost_t *lost);
 void s3c_fence_settle_lost(s3c_fence_sh_t *f, const s3c_fence_lost_t *lost);

@@ -269,7 +269,7 @@ static void
 what_is_due_is_so_until_it_was_dropped(void **state)
 {
     s3c_fence_id_t    a, b;
-    s3c_fence_lost_t  lost;
+    s3c_fence_lost_t  lost = { 0 };
 
     (void) state;
 
@@ -316,7 +316,7 @@ what_is_due_for_the_dead_and_the_forgotten_is_lost(void **state)
 {
     unsigned          seen = 0;
     s3c_fence_id_t    id;
-    s3c_fence_lost_t  lost;
+    s3c_fence_lost_t  lost = { 0 };
 
     (void) state;
 
@@ -362,7 +362,7 @@ dues_are_counted_again_when_a_process_died_in_the_lock(void **state)
 {
     pid_t             pid;
     s3c_fence_id_t    id, mine;
-    s3c_fence_lost_t  lost;
+    s3c_fence_lost_t  lost = { 0 };
 
     (void) state;
 
@@ -389,6 +389,8 @@ dues_are_counted_again_when_a_process_died_in_the_lock(void **state)
 
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+        memset(&lost, 0, sizeof(lost));
 
         while (s3c_fence_lost(f, 1, only_me, &lost)) {
             assert_true(lost.name < 5);
