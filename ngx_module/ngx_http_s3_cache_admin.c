@@ -5,6 +5,7 @@
  *   GET  [?zone=name]                   what this node says of itself
  *   POST ?drain=on|off[&zone=name]      it leaves the ring, and comes back
  *   POST ?purge=...                     see purge.c
+ *   GET, POST ?warmup=...               see warm_admin.c
  *
  * The answer is JSON, an error's too. Without a zone all are meant whose
  * members come by Redis; by a purge, all.
@@ -14,6 +15,7 @@
 #include "ngx_http_s3_cache_auth.h"
 #include "ngx_http_s3_cache_purge.h"
 #include "ngx_http_s3_cache_roster.h"
+#include "ngx_http_s3_cache_warm.h"
 
 
 /* Names in JSON: a byte may become "\u00xx". */
@@ -70,6 +72,10 @@ ngx_http_s3_cache_admin_handler(ngx_http_request_t *r)
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST))) {
         return ngx_http_s3_cache_admin_error(r, NGX_HTTP_NOT_ALLOWED,
                                              "GET or POST is needed");
+    }
+
+    if (ngx_http_s3_cache_warm_is(r)) {
+        return ngx_http_s3_cache_warm_admin(r);
     }
 
     rc = ngx_http_discard_request_body(r);

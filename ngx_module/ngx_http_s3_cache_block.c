@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_s3_cache_flash.h"
+#include "ngx_http_s3_cache_lookup.h"
 #include "ngx_http_s3_cache_mirror.h"
 
 
@@ -95,7 +96,7 @@ ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
     st = ngx_http_s3_cache_ahead_take(ctx, block);
 
     if (st == S3C_MISS) {
-        st = s3c_ram_find(ram, key, ngx_http_s3_cache_now(), &ctx->block_pin);
+        st = ngx_http_s3_cache_find(ctx, key, &ctx->block_pin);
 
         if (st == S3C_OK
             && ngx_http_s3_cache_mirror_block(ctx, key) != NGX_OK)
@@ -164,8 +165,7 @@ ngx_http_s3_cache_block_miss(ngx_http_s3_cache_ctx_t *ctx, s3c_hash128_t key)
         return S3C_MISS;
     }
 
-    st = s3c_ram_fill_begin(ram, key, ngx_http_s3_cache_now(),
-                            &ctx->block_pin);
+    st = ngx_http_s3_cache_lead(ctx, key, &ctx->block_pin);
 
     if (st != S3C_OK) {
         return st;

@@ -9,6 +9,7 @@
 #include "ngx_http_s3_cache_explain.h"
 #include "ngx_http_s3_cache_peers.h"
 #include "ngx_http_s3_cache_events.h"
+#include "ngx_http_s3_cache_profile.h"
 #include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_store.h"
@@ -60,6 +61,7 @@ ngx_http_s3_cache_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_value(conf->write_through, prev->write_through, 0);
+    ngx_http_s3_cache_profile_merge(prev, conf);
 
     /* a power of two, so that blocks of one size never overlap another's */
     if (conf->block_size < 64 * 1024 || conf->block_size > 16 * 1024 * 1024

@@ -57,6 +57,7 @@ ngx_http_s3_cache_job_create(ngx_http_s3_cache_ctx_t *ctx,
     job->conf = ctx->conf;
     job->object = ctx->object;
     job->keep = 1;
+    job->warm = ctx->warm;
     job->begun_us = ngx_http_s3_cache_usec();
     job->begun_ms = ngx_http_s3_cache_now();
 

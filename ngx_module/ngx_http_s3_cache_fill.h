@@ -45,6 +45,7 @@ struct ngx_http_s3_cache_job_s {
     unsigned                       ranged:1;   /* a Range was asked for */
     unsigned                       head:1;     /* HEAD was sent */
     unsigned                       bodyless:1; /* for a reader's own HEAD */
+    unsigned                       warm:1;     /* of a warm-up */
     unsigned                       page:1;     /* of a list: collected like an
                                                   error's document */
     ngx_uint_t                     heat;       /* of another node's, asked for:

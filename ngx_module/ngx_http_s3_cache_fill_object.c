@@ -267,8 +267,12 @@ ngx_http_s3_cache_object_large(ngx_http_s3_cache_job_t *job,
     if (meta->first % block_size == 0
         && meta->last - meta->first + 1 >= bytes)
     {
-        switch (s3c_ram_fill_begin(job->zone->ram, key,
-                                   ngx_http_s3_cache_now(), &next))
+        switch (job->warm
+                ? s3c_ram_fill_begin_cold(job->zone->ram, key,
+                                          job->zone->ssd != NULL,
+                                          ngx_http_s3_cache_now(), &next)
+                : s3c_ram_fill_begin(job->zone->ram, key,
+                                     ngx_http_s3_cache_now(), &next))
         {
         case S3C_OK:
             break;

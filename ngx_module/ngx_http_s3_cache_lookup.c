@@ -37,9 +37,8 @@ static void ngx_http_s3_cache_wake(ngx_http_s3_cache_watch_t *watch);
 ngx_int_t
 ngx_http_s3_cache_lookup(ngx_http_s3_cache_ctx_t *ctx)
 {
-    switch (s3c_ram_find(ctx->zone->ram, ctx->object, ngx_http_s3_cache_now(),
-                         &ctx->pin))
-    {
+    switch (ngx_http_s3_cache_find(ctx, ctx->object, &ctx->pin)) {
+
     case S3C_OK:
         return ngx_http_s3_cache_found(ctx);
 
@@ -73,9 +72,8 @@ ngx_http_s3_cache_restart(ngx_http_s3_cache_ctx_t *ctx)
 static ngx_int_t
 ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
 {
-    switch (s3c_ram_fill_begin(ctx->zone->ram, ctx->object,
-                               ngx_http_s3_cache_now(), &ctx->pin))
-    {
+    switch (ngx_http_s3_cache_lead(ctx, ctx->object, &ctx->pin)) {
+
     case S3C_OK:
         ngx_http_s3_cache_clock(ctx);
 

@@ -11,12 +11,14 @@
 #include "ngx_http_s3_cache_auth_off.h"
 #include "ngx_http_s3_cache_dashboard.h"
 #include "ngx_http_s3_cache_origin_keys.h"
+#include "ngx_http_s3_cache_profile.h"
 #include "ngx_http_s3_cache_redis.h"
 #include "ngx_http_s3_cache_reload.h"
 #include "ngx_http_s3_cache_events.h"
 #include "ngx_http_s3_cache_fence.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
+#include "ngx_http_s3_cache_warm.h"
 
 
 #define loc(field)     offsetof(ngx_http_s3_cache_loc_conf_t, field)
@@ -370,6 +372,20 @@ static ngx_command_t  ngx_http_s3_cache_commands[] = {
       0,
       NULL },
 
+    { ngx_string("s3_cache_warmup"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_s3_cache_warm_set,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("s3_cache_profile"),
+      ANYWHERE|NGX_CONF_TAKE12,
+      ngx_http_s3_cache_profile_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("s3_cache_events"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_s3_cache_events_set,
@@ -541,6 +557,7 @@ ngx_http_s3_cache_create_loc_conf(ngx_conf_t *cf)
     lcf->auth_skew = NGX_CONF_UNSET;
     lcf->auth_presigned_max = NGX_CONF_UNSET;
     lcf->auth_v2 = NGX_CONF_UNSET;
+    lcf->profile = NGX_CONF_UNSET_PTR;
     lcf->file = cf->conf_file->file.name.data;
     lcf->line = cf->conf_file->line;
     lcf->auth_valid = NGX_CONF_UNSET;

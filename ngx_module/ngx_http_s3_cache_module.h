@@ -167,6 +167,7 @@ typedef struct {
     ngx_array_t                *open;          /* to all: auth_off.c */
     ngx_array_t                *keys;          /* ..origin_keys_t *, or NULL */
     struct ngx_http_s3_cache_alerts_s  *alerts;
+    void                       *warm;          /* see warm_internal.h; or NULL */
     ngx_uint_t                  io;            /* ngx_http_s3_cache_io_e */
 } ngx_http_s3_cache_main_conf_t;
 
@@ -213,6 +214,7 @@ typedef struct {
     ngx_http_s3_cache_peers_t  *endpoint;      /* NULL: it is none */
     ngx_http_s3_cache_events_conf_t  *events;  /* NULL: it takes none */
     struct ngx_http_s3_cache_dashboard_s  *dashboard;  /* or NULL */
+    void                       *profile;       /* see profile.h; or NULL */
     uint64_t                    location;      /* hash of what nodes must
                                                   agree about */
     s3c_fresh_rules_t           rules;         /* made of the above */
@@ -333,6 +335,8 @@ struct ngx_http_s3_cache_ctx_s {
     unsigned                    truth:1;       /* nothing older than this */
     unsigned                    page:1;        /* of a list: see list.h */
     unsigned                    counted:1;
+    unsigned                    warm:1;        /* nobody has asked for it: see
+                                                  warm.h */
 };
 
 
@@ -500,7 +504,11 @@ void ngx_http_s3_cache_pass_abort(ngx_http_s3_cache_ctx_t *ctx);
 
 #define ngx_http_s3_cache_main_conf(ctx)                                      \
     ((ngx_http_s3_cache_main_conf_t *)                                        \
-     ngx_http_get_module_main_conf((ctx)->request, ngx_http_s3_cache_module))
+     ((ctx)->request                                                          \
+      ? ngx_http_get_module_main_conf((ctx)->request,                         \
+                                      ngx_http_s3_cache_module)               \
+      : ngx_http_cycle_get_module_main_conf(ngx_cycle,                        \
+                                            ngx_http_s3_cache_module)))
 
 /* write: fenced, and passed with its body */
 ngx_int_t ngx_http_s3_cache_write(ngx_http_s3_cache_ctx_t *ctx);

@@ -9,6 +9,7 @@
 #include "stats/stats_summary.h"
 #include "ngx_http_s3_cache_flash.h"
 #include "ngx_http_s3_cache_verify.h"
+#include "ngx_http_s3_cache_warm.h"
 
 
 #define SPANS_MAX   16
@@ -90,7 +91,7 @@ serve_reply(ngx_http_s3_cache_ctx_t *ctx)
             s->first = 0;
             s->bytes = total;
 
-        } else if (s->first < total && !ctx->kept
+        } else if (s->first < total && (!ctx->kept || ctx->warm)
                    && !(ctx->view.flags & S3C_RECORD_NOBODY))
         {
             s->bytes = ngx_min(ctx->conf->block_size, total - s->first);
@@ -147,6 +148,9 @@ serve_pass(ngx_http_s3_cache_ctx_t *ctx, const char *reason)
     ngx_http_s3_cache_serve_end(serve_of(ctx),
                                 ctx->elsewhere
                                 ? NGX_HTTP_S3_CACHE_FILL_ELSEWHERE
+                                : ctx->warm
+                                  && ngx_strcmp(reason, "no_room") == 0
+                                ? NGX_HTTP_S3_CACHE_FILL_ROOM
                                 : NGX_HTTP_S3_CACHE_FILL_PASS);
 
     return NGX_DONE;
@@ -212,6 +216,10 @@ serve_wait(serve_t *s)
 
     for ( ;; ) {
 
+        if (ctx->warm && ngx_http_s3_cache_warm_stored(ctx)) {
+            return NGX_OK;
+        }
+
         if (ngx_http_s3_cache_source(ctx, &pin, &off, &end) != NGX_OK) {
             ngx_http_s3_cache_serve_end(s,
                                         ctx->kept
@@ -239,7 +247,9 @@ serve_wait(serve_t *s)
             return NGX_OK;
         }
 
-        if (fill.phase != S3C_FILL_ASKING) {
+        if (fill.phase == S3C_FILL_DONE
+            || (fill.phase != S3C_FILL_ASKING && !ctx->warm))
+        {
             return NGX_OK;
         }
 
@@ -289,7 +299,25 @@ ngx_http_s3_cache_serve_meta(serve_t *s, s3c_writer_t *w)
         f.meta.head_part = s3c_slice(summary, sizeof(summary));
 
     } else {
+
+        if (s->ctx.warm && s->bytes > 0 && s->head_off == 0) {
+            /* whole, before anything is said of it */
+            rc = serve_wait(s);
+
+            if (rc != NGX_OK || s->state == SERVE_END) {
+                return rc;
+            }
+
+            s->flags = serve_had(&s->ctx);
+            f.meta.flags = s->flags;
+        }
+
         serve_meta_record(s, &f.meta);
+    }
+
+    if (s->ctx.warm) {
+        f.meta.first = 0;
+        f.meta.bytes = 0;
     }
 
     if (s3c_writer_room(w) < FRAME_HEAD + sizeof(s3c_wire_meta_rec_t)
@@ -309,7 +337,7 @@ ngx_http_s3_cache_serve_meta(serve_t *s, s3c_writer_t *w)
     if (s3c_wire_meta_last(&f.meta)) {
         s->state = SERVE_BODY;
 
-        if (s->bytes == 0) {
+        if (s->bytes == 0 || s->ctx.warm) {
             ngx_http_s3_cache_serve_end(s, NGX_HTTP_S3_CACHE_ASK_COMPLETE);
         }
     }

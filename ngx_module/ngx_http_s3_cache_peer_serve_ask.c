@@ -69,6 +69,7 @@ serve_look(serve_t *s, const s3c_wire_ask_t *ask)
     ctx->kept = (ask->flags & S3C_WIRE_KEPT) ? 1 : 0;
     ctx->first = (ask->flags & S3C_WIRE_FIRST) ? 1 : 0;
     ctx->head = (ask->what == S3C_WIRE_HEAD);
+    ctx->warm = (ask->flags & S3C_WIRE_WARM) ? 1 : 0;
 
     if (ctx->conf == NULL || ctx->zone->ram == NULL || ctx->zone->apart
         || !ngx_http_s3_cache_view_ready(end->peers))

@@ -7,6 +7,7 @@
 
 #include "ngx_http_s3_cache_module.h"
 #include "ngx_http_s3_cache_auth.h"
+#include "ngx_http_s3_cache_profile.h"
 #include "ngx_http_s3_cache_verify.h"
 
 
@@ -551,6 +552,10 @@ ngx_http_s3_cache_count(ngx_http_s3_cache_ctx_t *ctx)
 
         if (target != NULL) {
             ctx->bucket = s3c_stats_bucket(stats, target->addr.bucket);
+
+            if (ctx->conf->profile != NULL) {
+                ngx_http_s3_cache_profile_note(ctx, target);
+            }
         }
     }
 

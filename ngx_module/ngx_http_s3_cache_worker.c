@@ -13,9 +13,11 @@
 #include "ngx_http_s3_cache_mirror.h"
 #include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_peer.h"
+#include "ngx_http_s3_cache_profile.h"
 #include "ngx_http_s3_cache_vouch.h"
 #include "ngx_http_s3_cache_redis.h"
 #include "ngx_http_s3_cache_store.h"
+#include "ngx_http_s3_cache_warm.h"
 
 
 #define SWEEP_MSEC   300
@@ -78,6 +80,7 @@ ngx_http_s3_cache_worker_init(ngx_cycle_t *cycle)
     ngx_http_s3_cache_counts_init_worker(mcf);
     ngx_http_s3_cache_keyring_init_worker(cycle, mcf);
     ngx_http_s3_cache_origin_keys_init_worker(cycle);
+    ngx_http_s3_cache_warm_init_worker(cycle, mcf);
 
     return ngx_http_s3_cache_origin_init_worker(cycle);
 }
@@ -200,6 +203,8 @@ ngx_http_s3_cache_worker_exit(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_s3_cache_warm_exit_worker();
+    ngx_http_s3_cache_profile_exit_worker();
     ngx_http_s3_cache_redis_exit_worker();
     ngx_http_s3_cache_ring_exit(cycle);
     ngx_http_s3_cache_flash_exit();

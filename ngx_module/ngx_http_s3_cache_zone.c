@@ -16,6 +16,7 @@
 #include "ngx_http_s3_cache_origin_keys.h"
 #include "ngx_http_s3_cache_status.h"
 #include "ngx_http_s3_cache_store.h"
+#include "ngx_http_s3_cache_warm.h"
 
 #include <sys/eventfd.h>
 
@@ -311,6 +312,7 @@ ngx_http_s3_cache_zones_view(ngx_http_request_t *r, s3c_stats_zone_t *zones,
         ngx_http_s3_cache_peer_status(r->pool, zone, &zones[i]);
         ngx_http_s3_cache_origin_keys_view(r, zone, &zones[i]);
         ngx_http_s3_cache_alert_view(r->pool, zone, &zones[i]);
+        ngx_http_s3_cache_warm_view(r, zone, &zones[i]);
     }
 
     return i;

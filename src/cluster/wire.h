@@ -266,6 +266,8 @@ typedef enum {
 #define S3C_WIRE_FIRST  4u /* the server is the first owner, by the client's
                               ring */
 #define S3C_WIRE_FULL   8u /* a record with all checksums */
+#define S3C_WIRE_WARM   16u /* OBJECT, BLOCK: it is fetched if need be, and
+                               META comes when it is whole; none of its bytes */
 /* of FENCE, LIFT; not what is written, but what an operator purges */
 #define S3C_WIRE_PREFIX 16u /* all whose keys begin with this one */
 #define S3C_WIRE_ALL    32u /* all of the origin: names no bucket */

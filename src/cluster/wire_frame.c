@@ -6,7 +6,7 @@
 #include "cluster/wire.h"
 
 #define ASK_FLAGS  (S3C_WIRE_TRUTH | S3C_WIRE_KEPT | S3C_WIRE_FIRST           \
-                    | S3C_WIRE_FULL)
+                    | S3C_WIRE_FULL | S3C_WIRE_WARM)
 #define FENCE_FLAGS  (S3C_WIRE_PREFIX | S3C_WIRE_ALL | S3C_WIRE_ZONE          \
                       | S3C_WIRE_WHOLE)
 
@@ -114,7 +114,7 @@ ask_ok(const s3c_wire_ask_t *ask)
         return named && !of_version && ask->generation == 0;
 
     case S3C_WIRE_HEAD:
-        return named && !of_version && ask->generation == 0
+        return named && !of_version && !(ask->flags & S3C_WIRE_WARM) && ask->generation == 0
                && ask->block == 0;
 
     case S3C_WIRE_BLOCK:

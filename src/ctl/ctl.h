@@ -12,7 +12,6 @@
  *   ctl_json      values in it (jansson)
  *   ctl_text      what a terminal may show; numbers with units
  *   ctl_table     columns
- *   ctl_list      pages of ListObjectsV2
  *   ctl_compare   an object, through the gateway and from the store
  *   ctl_inventory, ctl_upload, ctl_jobs   of warm-ups
  *   ctl_term      the terminal of `top`

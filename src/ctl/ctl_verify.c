@@ -15,7 +15,7 @@
 #include "ctl/ctl_clock.h"
 #include "ctl/ctl_compare.h"
 #include "ctl/ctl_explain.h"
-#include "ctl/ctl_list.h"
+#include "s3/s3_list_page.h"
 #include "ctl/ctl_table.h"
 #include "ctl/ctl_text.h"
 
@@ -253,7 +253,7 @@ static ctl_exit_t
 verify_page(verify_t *v, s3c_slice_t after, ctl_answer_t *answer)
 {
     ctl_t         *ctl = v->ctl;
-    ctl_ask_t      ask = { .method = "GET", .max = CTL_LIST_PAGE_MAX };
+    ctl_ask_t      ask = { .method = "GET", .max = S3C_S3_PAGE_MAX };
     uint8_t        path[CTL_BUCKET_MAX + 1];
     ctl_exit_t     end;
     static char    query[CTL_QUERY_MAX];
@@ -265,7 +265,7 @@ verify_page(verify_t *v, s3c_slice_t after, ctl_answer_t *answer)
     ask.path = s3c_writer_slice(&w);
 
     s3c_writer_init(&w, query, sizeof(query));
-    ctl_list_query(&w, v->target.key, after);
+    s3c_s3_page_query(&w, v->target.key, after);
     ask.query = s3c_writer_slice(&w);
 
     ask.at = &ctl->conf.origin;
@@ -286,14 +286,14 @@ verify_page(verify_t *v, s3c_slice_t after, ctl_answer_t *answer)
 
 /* Of one page; *after: its last key. */
 static ctl_exit_t
-verify_keys(verify_t *v, ctl_list_t *list, uint8_t *last, size_t *last_len)
+verify_keys(verify_t *v, s3c_s3_page_t *list, uint8_t *last, size_t *last_len)
 {
     size_t        n = 0;
     ctl_exit_t    end = CTL_OK;
     s3c_slice_t   key;
     s3c_status_t  st = S3C_OK;
 
-    while (end == CTL_OK && (st = ctl_list_next(list, &key)) == S3C_OK) {
+    while (end == CTL_OK && (st = s3c_s3_page_next(list, &key)) == S3C_OK) {
         n++;
         v->listed++;
         memcpy(last, key.data, key.len);
@@ -324,7 +324,7 @@ verify_list(verify_t *v)
     uint8_t        last[CTL_KEY_MAX], before[CTL_KEY_MAX];
     ctl_exit_t     end;
     ctl_answer_t   answer;
-    static ctl_list_t  list;
+    static s3c_s3_page_t  list;
 
     do {
         before_len = last_len;
@@ -335,7 +335,7 @@ verify_list(verify_t *v)
             return end;
         }
 
-        if (ctl_list_open(&list, s3c_slice(answer.body, answer.len))
+        if (s3c_s3_page_open(&list, s3c_slice(answer.body, answer.len))
             != S3C_OK)
         {
             end = ctl_fail(v->ctl, CTL_WRONG, "the list of the store cannot "

@@ -160,6 +160,12 @@ size_t s3c_ram_span(const s3c_ram_t *ram, const s3c_ram_pin_t *pin,
  * became live, pinned. BUSY: n_fills or my pins reached. */
 s3c_status_t s3c_ram_fill_begin(s3c_ram_t *ram, s3c_hash128_t key,
     uint64_t now_ms, s3c_ram_pin_t *pin) S3C_MUST_CHECK;
+/* The same of what nobody asks for (a warm-up): it makes room only of free
+ * memory and of what was never asked for after it came, not of its like, but
+ * with `replaces` of its like, too; it enters where victims are looked for, and
+ * no request is noted. S3C_FULL, then, is soon. */
+s3c_status_t s3c_ram_fill_begin_cold(s3c_ram_t *ram, s3c_hash128_t key,
+    bool replaces, uint64_t now_ms, s3c_ram_pin_t *pin) S3C_MUST_CHECK;
 /* Leader, once, in ASKING: memory for `size` bytes of which the first
  * `head_bytes` are contiguous; evicts what it must. Phase stays ASKING until
  * the first publish. FULL: nothing can be evicted or it can never fit; BUSY:

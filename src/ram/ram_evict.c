@@ -82,7 +82,7 @@ s3c_ram_evict_locked(s3c_ram_t *ram, uint32_t units)
     uint64_t             held, freed = 0, before, goal;
     s3c_ram_entry_sh_t  *e;
 
-    goal = units + ram->c.n_units / AHEAD_SHARE;
+    goal = units + (ram->cold ? 0 : ram->c.n_units / AHEAD_SHARE);
 
     if (ram->s->n_limbo > 2 * (uint64_t) ram->s->limbo_kept + LIMBO_SLACK) {
         freed = s3c_ram_limbo_collect_locked(ram);

@@ -181,7 +181,7 @@ lead(s3c_ram_t *ram, s3c_hash128_t key, s3c_ram_pin_t *pin)
     S3C_RAM_SET(e->key_lo, key.lo);
     S3C_RAM_SET(e->key_hi, key.hi);
     S3C_RAM_SET(e->fill, (uint16_t) number);
-    S3C_RAM_SET(e->hits, 0);
+    S3C_RAM_SET(e->hits, ram->cold);
     S3C_RAM_SET(e->tick, s3c_ram_tick(ram->s->now_ms));
     S3C_RAM_ORDER();
     S3C_RAM_SET_SEQ(e->state, S3C_RAM_FILLING);
@@ -221,7 +221,10 @@ s3c_ram_fill_begin(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
         st = s3c_ram_pin_set(ram, entry, pin);
 
         if (st == S3C_OK && e->state == S3C_RAM_LIVE) {
-            s3c_ram_touch(ram, e, now_ms);
+            if (ram->cold == 0) {
+                s3c_ram_touch(ram, e, now_ms);
+            }
+
             st = S3C_EXISTS;
 
         } else if (st == S3C_OK) {
@@ -239,6 +242,20 @@ s3c_ram_fill_begin(s3c_ram_t *ram, s3c_hash128_t key, uint64_t now_ms,
     if (st == S3C_BUSY) {
         S3C_RAM_ADD(ram->s->n_busy, 1);
     }
+
+    return st;
+}
+
+
+s3c_status_t
+s3c_ram_fill_begin_cold(s3c_ram_t *ram, s3c_hash128_t key, bool replaces,
+    uint64_t now_ms, s3c_ram_pin_t *pin)
+{
+    s3c_status_t  st;
+
+    ram->cold = replaces ? S3C_RAM_COLD_KEPT : S3C_RAM_COLD;
+    st = s3c_ram_fill_begin(ram, key, now_ms, pin);
+    ram->cold = 0;
 
     return st;
 }
@@ -306,7 +323,9 @@ s3c_ram_fill_alloc(s3c_ram_t *ram, const s3c_ram_pin_t *pin, uint32_t size,
 
     } else {
         assert(!(e->size & S3C_RAM_F_MEM));
+        ram->cold = s3c_ram_is_cold(e) ? S3C_RAM_GET(e->hits) : 0;
         st = memory_take(ram, size, head_bytes, ext, &flags);
+        ram->cold = 0;
     }
 
     if (st == S3C_OK) {

@@ -28,6 +28,10 @@ s3c_ram_touch(s3c_ram_t *ram, s3c_ram_entry_sh_t *e, uint64_t now_ms)
 
         if (S3C_RAM_GET(e->tick) != tick) {
             S3C_RAM_SET(e->tick, tick);
+
+            if (s3c_ram_is_cold(e)) {
+                S3C_RAM_SET(e->hits, 0);
+            }
         }
 
         return;
@@ -37,6 +41,9 @@ s3c_ram_touch(s3c_ram_t *ram, s3c_ram_entry_sh_t *e, uint64_t now_ms)
 
     if (hits < 3) {
         S3C_RAM_SET(e->hits, hits + 1);
+
+    } else if (hits > 3) {
+        S3C_RAM_SET(e->hits, 1);         /* it was cold */
     }
 }
 

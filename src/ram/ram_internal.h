@@ -64,6 +64,8 @@ struct s3c_ram_s {
 
     uint32_t                     slot;     /* S3C_RAM_NO_SLOT before join */
     bool                         broken;   /* see DISTRUST */
+    uint8_t                      cold;     /* S3C_RAM_COLD..: room is made for
+                                              such a one; or 0 */
     uint64_t                     now_ms;   /* the latest that I was told */
     uint32_t                    *pins[S3C_RAM_PINS_CHUNKS];   /* mine */
     uint32_t                     n_pins;   /* places that I have now */
@@ -102,6 +104,13 @@ static inline void
 s3c_ram_break(s3c_ram_t *ram)
 {
     ram->broken = true;
+}
+
+
+static inline bool
+s3c_ram_is_cold(const s3c_ram_entry_sh_t *e)
+{
+    return (S3C_RAM_GET(e->hits) & S3C_RAM_COLD) != 0;
 }
 
 

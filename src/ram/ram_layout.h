@@ -80,6 +80,10 @@ typedef enum {
 #define S3C_RAM_F_AGED           0x40000000u /* limbo: not before `prev` */
 #define S3C_RAM_F_SEEN           0x80000000u /* scratch of one scan */
 
+/* hits of what nobody has asked for yet (fill_begin_cold); a request ends it */
+#define S3C_RAM_COLD             0x80u
+#define S3C_RAM_COLD_KEPT        0x81u       /* and flash has it, too */
+
 typedef struct {
     uint64_t  key_lo;
     uint64_t  key_hi;
@@ -90,7 +94,7 @@ typedef struct {
     uint32_t  size;        /* payload bytes and S3C_RAM_F_* */
     uint32_t  tick;        /* last request (lru) or insertion (s3fifo) */
     uint8_t   state;
-    uint8_t   hits;        /* s3fifo: 0..3 */
+    uint8_t   hits;        /* s3fifo: 0..3; or S3C_RAM_COLD.. */
     uint16_t  fill;        /* while FILLING or OUT */
 } s3c_ram_entry_sh_t;
 

@@ -158,6 +158,39 @@ lru_reset(s3c_ram_t *ram)
 }
 
 
+/* The ring begins one list earlier, if the last one is empty. */
+static void
+ring_back(s3c_ram_t *ram)
+{
+    if (list_empty(ram, RING - 1)) {
+        ram->s->ring_first = list_of(ram, RING - 1);
+        ram->s->ring_base -= 1u << (ram->s->ring_shift & 31);
+    }
+}
+
+
+/* What nobody has asked for is older than all that somebody did: a list before
+ * theirs, if there is one to be had. */
+static uint32_t
+cold_tick(s3c_ram_t *ram)
+{
+    const s3c_ram_entry_sh_t  *first;
+
+    if (!ring_advance(ram)) {
+        return s3c_ram_tick(ram->s->now_ms);
+    }
+
+    first = s3c_ram_entry_get(ram, s3c_ram_list_first_locked(ram,
+                                                             list_of(ram, 0)));
+
+    if (first != NULL && !s3c_ram_is_cold(first)) {
+        ring_back(ram);
+    }
+
+    return ram->s->ring_base;
+}
+
+
 static void
 lru_insert(s3c_ram_t *ram, uint32_t entry)
 {
@@ -165,6 +198,10 @@ lru_insert(s3c_ram_t *ram, uint32_t entry)
     s3c_ram_entry_sh_t  *e = s3c_ram_entry_get(ram, entry);
 
     if (e != NULL) {
+        if (s3c_ram_is_cold(e)) {
+            S3C_RAM_SET(e->tick, cold_tick(ram));
+        }
+
         tick = S3C_RAM_GET(e->tick);
         s3c_ram_list_push_tail_locked(ram, ring_list(ram, tick), entry);
 
@@ -217,8 +254,11 @@ lru_victim(s3c_ram_t *ram)
 
         entry = s3c_ram_list_first_locked(ram, list_of(ram, 0));
         e = s3c_ram_entry_get(ram, entry);
-        if (e == NULL) {
-            return 0;
+        if (e == NULL
+            || (ram->cold && (ram->cold != S3C_RAM_COLD_KEPT
+                              || S3C_RAM_GET(e->hits) != S3C_RAM_COLD_KEPT)))
+        {
+            return 0;                    /* all was asked for once */
         }
 
         s3c_ram_list_remove_locked(ram, entry);

@@ -187,7 +187,7 @@ fifo_insert(s3c_ram_t *ram, uint32_t entry)
         return;
     }
 
-    known = ghost_take(ram, e);
+    known = !s3c_ram_is_cold(e) && ghost_take(ram, e);
     ram->s->n_ghost_hit += known;
     queue_add(ram, entry, known ? MAIN : SMALL);
 }
@@ -204,6 +204,21 @@ fifo_rebuild(s3c_ram_t *ram, uint32_t entry)
 }
 
 
+/* May something cold pass this one on its way to a victim? Only what is new, or
+ * what flash has, too, leaves for it; what was asked for goes to the main
+ * queue, as it would for anybody. */
+static bool
+fifo_yields(const s3c_ram_t *ram, const s3c_ram_entry_sh_t *e, uint8_t hits)
+{
+    if (e->size & S3C_RAM_F_MAIN) {
+        return false;
+    }
+
+    return hits & S3C_RAM_COLD ? ram->cold == S3C_RAM_COLD_KEPT
+                                 && hits == S3C_RAM_COLD_KEPT : true;
+}
+
+
 /* A victim keeps S3C_RAM_F_MAIN: where it was. */
 static uint32_t
 fifo_victim(s3c_ram_t *ram)
@@ -213,8 +228,9 @@ fifo_victim(s3c_ram_t *ram)
     s3c_ram_entry_sh_t  *e;
 
     for (rounds = 0; !ram->broken; rounds++) {
-        queue = ram->s->small_bytes * SMALL_SHARE
-                >= ram->s->small_bytes + ram->s->main_bytes ? SMALL : MAIN;
+        queue = ram->cold || ram->s->small_bytes * SMALL_SHARE
+                             >= ram->s->small_bytes + ram->s->main_bytes
+                ? SMALL : MAIN;
 
         entry = s3c_ram_list_first_locked(ram, queue);
         if (entry == 0) {
@@ -226,10 +242,17 @@ fifo_victim(s3c_ram_t *ram)
             return 0;
         }
 
-        fifo_remove(ram, entry);
         hits = S3C_RAM_GET(e->hits);
 
-        if (hits == 0 || rounds >= ROUNDS_MAX) {
+        if (ram->cold
+            && (rounds >= ROUNDS_MAX || !fifo_yields(ram, e, hits)))
+        {
+            return 0;
+        }
+
+        fifo_remove(ram, entry);
+
+        if (hits == 0 || (hits & S3C_RAM_COLD) || rounds >= ROUNDS_MAX) {
             return entry;
         }
 
@@ -259,7 +282,7 @@ fifo_gone(s3c_ram_t *ram, uint32_t entry)
 {
     s3c_ram_entry_sh_t  *e = s3c_ram_entry_get(ram, entry);
 
-    if (e != NULL && !(e->size & S3C_RAM_F_MAIN)) {
+    if (e != NULL && !(e->size & S3C_RAM_F_MAIN) && !s3c_ram_is_cold(e)) {
         ghost_add(ram, e);
     }
 }

@@ -150,6 +150,8 @@ typedef struct {
     unsigned                n_keys;
     const s3c_stats_alert_t *alerts;
     unsigned                n_alerts;
+    s3c_slice_t             warmups;   /* JSON of jobs that run, one behind the
+                                          other; may be empty */
 } s3c_stats_zone_t;
 
 /* A JSON string, valid whatever the bytes are: what is no UTF-8 is U+FFFD. */

@@ -422,6 +422,10 @@ json_zone(s3c_writer_t *w, const s3c_stats_zone_t *zone)
 
     json_key(&o, "alerts");
     json_alerts(w, zone);
+    json_key(&o, "warmup_jobs");
+    s3c_write_byte(w, '[');
+    s3c_write_slice(w, zone->warmups);
+    s3c_write_byte(w, ']');
 
     json_key(&o, "buckets");
     json_buckets(w, zone);

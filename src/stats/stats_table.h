@@ -243,6 +243,21 @@
       "scrub.failures", "Of these, had another checksum and were dropped")     \
     X(SCRUB_PASSES, "s3_cache_scrub_passes_total",                             \
       "scrub.passes", "Times that all of the memory was gone through")         \
+    X(WARM_CACHED, "s3_cache_warmup_objects_total{result=\"cached\"}",         \
+      "warmup.cached", "Objects of warm-ups by what became of them")           \
+    X(WARM_FETCHED, "s3_cache_warmup_objects_total{result=\"fetched\"}",       \
+      "warmup.fetched", "")                                                    \
+    X(WARM_EVICTED, "s3_cache_warmup_objects_total{result=\"evicted\"}",       \
+      "warmup.evicted", "")                                                    \
+    X(WARM_MISSING, "s3_cache_warmup_objects_total{result=\"missing\"}",       \
+      "warmup.missing", "")                                                    \
+    X(WARM_NO_ROOM, "s3_cache_warmup_objects_total{result=\"no_room\"}",       \
+      "warmup.no_room", "")                                                    \
+    X(WARM_FAILED, "s3_cache_warmup_objects_total{result=\"failed\"}",         \
+      "warmup.failed", "")                                                     \
+    X(WARM_BYTES, "s3_cache_warmup_bytes_total",                               \
+      "warmup.fetched_bytes",                                                  \
+      "Body bytes that warm-ups had fetched, also by other nodes")             \
     X(RECORD_CORRUPT, "s3_cache_corrupt_total",                                \
       "memory.corrupt",                                                        \
       "Cached records that failed their check and were dropped")

@@ -37,14 +37,13 @@ if __name__ == '__main__':
         os.path.abspath(__file__))))
 
 from lib import wait                                     # noqa: E402
-from origin import objects, sigv4                        # noqa: E402
+from origin import lists, objects, sigv4                 # noqa: E402
 from origin.control import Control                       # noqa: E402
 from origin.malformed import MALFORMED                   # noqa: E402
 from origin.objects import Object, S3Error               # noqa: E402
 from origin.rule import PIECE, Gate, Request, Rule       # noqa: E402
 from origin.writes import Writes                         # noqa: E402
 
-ISO_DATE = '%Y-%m-%dT%H:%M:%S.000Z'
 REASONS = {200: 'OK', 204: 'No Content', 206: 'Partial Content',
            301: 'Moved Permanently', 304: 'Not Modified',
            307: 'Temporary Redirect', 400: 'Bad Request', 403: 'Forbidden',
@@ -475,32 +474,9 @@ class ScriptedOrigin:
         return obj
 
     def _list(self, request):
-        prefix = request.query.get('prefix', '')
         rows = [(key, versions[-1]) for key, versions
-                in sorted(self.buckets[request.bucket].items())
-                if key.startswith(prefix)]
-        limit = int(request.query.get('max-keys', '1000'))
-        after = (request.query.get('continuation-token')
-                 or request.query.get('start-after') or '')
-        rows = [row for row in rows if row[0] > after]
-        token = ''
-        if len(rows) > limit:
-            token = ('<NextContinuationToken>'
-                     f'{escape(rows[limit - 1][0])}</NextContinuationToken>')
-        shown = rows[:limit]
-        text = ''.join(
-            f'<Contents><Key>{escape(key)}</Key><LastModified>'
-            f'{time.strftime(ISO_DATE, time.gmtime(o.last_modified))}'
-            f'</LastModified><ETag>{escape(o.etag)}</ETag>'
-            f'<Size>{len(o.body)}</Size>'
-            '<StorageClass>STANDARD</StorageClass></Contents>'
-            for key, o in shown)
-        return self._xml(
-            f'<ListBucketResult><Name>{escape(request.bucket)}</Name>'
-            f'<Prefix>{escape(prefix)}</Prefix><KeyCount>{len(shown)}'
-            f'</KeyCount><MaxKeys>{limit}</MaxKeys><IsTruncated>'
-            f'{"true" if token else "false"}</IsTruncated>{token}{text}'
-            '</ListBucketResult>')
+                in sorted(self.buckets[request.bucket].items())]
+        return self._xml(lists.page(request.bucket, rows, request.query))
 
     @staticmethod
     def _xml(text):

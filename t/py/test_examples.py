@@ -482,7 +482,7 @@ def test_the_defaults_are_those_of_the_merge():
     assert rest == {'s3_cache', 'zone', 'store', 'io', 'origin',
                     'credentials', 'domain', 'valid', 'status', 'admin', 'peers',
                     'redis', 'peer_endpoint', 'events', 'dashboard', 'auth_hosts',
-                    'auth_regions', 'alerts'}
+                     'auth_regions', 'alerts', 'warmup', 'profile'}
 
 
 def test_the_default_of_valid_is_that_of_the_code():

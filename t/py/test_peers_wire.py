@@ -82,7 +82,7 @@ ENDS = {
     'no_stream': lambda l: wire.ask(0, l),
     'what0': lambda l: wire.ask(1, l, what=0),
     'what4': lambda l: wire.ask(1, l, what=4),
-    'flags': lambda l: wire.ask(1, l, flags=16),
+    'flags': lambda l: wire.ask(1, l, flags=32),
     'zero': lambda l: wire.ask(1, l, zero=1),
     'no_key': lambda l: wire.ask(1, l, b''),
     'no_bucket': lambda l: wire.ask(1, l, bucket=b''),
@@ -159,6 +159,10 @@ GOES_ON = {
     'odd_version': lambda l: wire.ask(1, l, version=b'\r\n\0&partNumber=1'),
     'slash': lambda l: wire.ask(1, l, b'/'),
     'truth': lambda l: wire.ask(1, l, flags=1),
+    'warm': lambda l: wire.ask(1, l, flags=16),
+    'warm_kept': lambda l: wire.ask(1, l, flags=18),
+    'warm_block': lambda l: wire.ask(1, l, what=wire.BLOCK, total=9 * BLOCK,
+                                     flags=16),
     'cancelled': lambda l: wire.ask(1, l) + wire.frame(wire.CANCEL, 1) * 3,
     'many': lambda l: b''.join(
         wire.ask(i, l, b'key%d' % (i % 7), block=i % 5)

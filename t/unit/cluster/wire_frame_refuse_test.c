@@ -39,13 +39,19 @@ what_breaks_a_limit_is_not_encoded(void **state)
         refused(ask, f.stream = 0);
         refused(ask, f.ask.what = 0);
         refused(ask, f.ask.what = S3C_WIRE_WHATS);
-        refused(ask, f.ask.flags = S3C_WIRE_FULL << 1);
+        refused(ask, f.ask.flags = S3C_WIRE_WARM << 1);
         refused(ask, f.ask.flags |= 0x81 | S3C_WIRE_KEPT);
         refused(ask, f.ask.bucket = s3c_slice(bytes_a, 256));
         refused(ask, f.ask.key = s3c_slice(bytes_a, 1025));
         refused(ask, f.ask.version_id = s3c_slice(bytes_a, 1025));
         refused(ask, f.ask.etag = s3c_slice(bytes_a, 1025));
         refused(ask, f.ask.key = s3c_slice(bytes_a, 65536 + 5));
+
+        if (what != S3C_WIRE_OBJECT && what != S3C_WIRE_BLOCK
+            && what != S3C_WIRE_FENCE && what != S3C_WIRE_LIFT)
+        {
+            refused(ask, f.ask.flags = S3C_WIRE_WARM);
+        }
 
         if (what != S3C_WIRE_VOUCH && what != S3C_WIRE_SUMMARY) {
             refused(ask, f.ask.bucket = S3C_SLICE_NONE);
@@ -327,8 +333,8 @@ what_cannot_be_asked_is_invalid(void **state)
     look(S3C_WIRE_BLOCK, rec.what = S3C_WIRE_OBJECT, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.what = S3C_WIRE_HEAD, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.flags = 0, S3C_OK);
-    look(S3C_WIRE_BLOCK, rec.flags = 15, S3C_OK);
-    look(S3C_WIRE_BLOCK, rec.flags = 16, S3C_INVALID);
+    look(S3C_WIRE_BLOCK, rec.flags = 31, S3C_OK);
+    look(S3C_WIRE_BLOCK, rec.flags = 32, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes++, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes--, S3C_INVALID);
     look(S3C_WIRE_BLOCK, rec.etag_bytes++; rec.key_bytes--, S3C_OK);

@@ -61,15 +61,26 @@ what_the_ghost_remembers_goes_to_main(void **state)
     assert_int_equal(u.n_ghost_hit, 1);
     assert_int_equal(z.ram->s->n_main, n + 1);
 
-    /* More insertions ago than main has, or would have of all there are. */
+    /* More insertions ago than main has, or would have of all there are: none;
+       less: all but those whose bucket has had others since. */
     n = z.ram->s->n_entries * 4 / 5;
     assert_true(n > 700);
-    assert_int_equal(object_put(z.ram, i - n - 50, 4000, 1, false), S3C_OK);
+
+    for (uint64_t k = 0; k < 20; k++) {
+        assert_int_equal(object_put(z.ram, i - n - 100 + k, 4000, 1, false),
+                         S3C_OK);
+    }
+
     s3c_ram_usage(z.ram, &u);
     assert_int_equal(u.n_ghost_hit, 1);
-    assert_int_equal(object_put(z.ram, i - n + 50, 4000, 1, false), S3C_OK);
+
+    for (uint64_t k = 0; k < 20; k++) {
+        assert_int_equal(object_put(z.ram, i - n + 100 + k, 4000, 1, false),
+                         S3C_OK);
+    }
+
     s3c_ram_usage(z.ram, &u);
-    assert_int_equal(u.n_ghost_hit, 2);
+    assert_true(u.n_ghost_hit > 5);
     zone_close(&z);
 }
 

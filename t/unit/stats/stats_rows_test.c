@@ -122,7 +122,7 @@ static void
 a_family_stands_together_and_its_first_row_has_its_help(void **state)
 {
     size_t       n, n_families = 0;
-    s3c_slice_t  families[120];
+    s3c_slice_t  families[160];
 
     (void) state;
 
@@ -144,7 +144,7 @@ a_family_stands_together_and_its_first_row_has_its_help(void **state)
                                           s3c_stats_row_family(row)));
             }
 
-            assert_true(n_families < 120);
+            assert_true(n_families < 160);
             families[n_families++] = s3c_stats_row_family(row);
         }
     }
@@ -182,7 +182,7 @@ static void
 json_paths_with_one_parent_stand_together(void **state)
 {
     size_t       n = 0;
-    const char  *paths[200];
+    const char  *paths[240];
 
     (void) state;
 

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "ctl/ctl_list.h"
+#include "s3/s3_list_page.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,14 +16,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t             n = 0;
     s3c_slice_t        key;
     s3c_status_t       st;
-    static ctl_list_t  list;
+    static s3c_s3_page_t  list;
 
-    if (ctl_list_open(&list, s3c_slice(data, size)) != S3C_OK) {
+    if (s3c_s3_page_open(&list, s3c_slice(data, size)) != S3C_OK) {
         return 0;
     }
 
-    while ((st = ctl_list_next(&list, &key)) == S3C_OK) {
-        if (key.len == 0 || key.len > CTL_KEY_MAX || key.data != list.key
+    while ((st = s3c_s3_page_next(&list, &key)) == S3C_OK) {
+        if (key.len == 0 || key.len > S3C_S3_PAGE_KEY_MAX || key.data != list.key
             || ++n > size)
         {
             abort();

@@ -12,20 +12,20 @@
 
 #include <cmocka.h>
 
-#include "ctl/ctl_list.h"
+#include "s3/s3_list_page.h"
 
 #define PAGE(inner)                                                           \
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                            \
     "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"    \
     inner "</ListBucketResult>"
 
-static ctl_list_t  list;
+static s3c_s3_page_t  list;
 
 
 static s3c_status_t
 opened(const char *text)
 {
-    return ctl_list_open(&list, s3c_slice(text, strlen(text)));
+    return s3c_s3_page_open(&list, s3c_slice(text, strlen(text)));
 }
 
 
@@ -34,7 +34,7 @@ next_is(const char *expected)
 {
     s3c_slice_t  key;
 
-    assert_int_equal(ctl_list_next(&list, &key), S3C_OK);
+    assert_int_equal(s3c_s3_page_next(&list, &key), S3C_OK);
     assert_true(s3c_slice_eq(key, s3c_slice(expected, strlen(expected))));
 }
 
@@ -44,7 +44,7 @@ over(void)
 {
     s3c_slice_t  key;
 
-    assert_int_equal(ctl_list_next(&list, &key), S3C_MISS);
+    assert_int_equal(s3c_s3_page_next(&list, &key), S3C_MISS);
 }
 
 
@@ -132,7 +132,7 @@ a_key_that_cannot_be_read_ends_it(void **state)
                              "<Contents><Key>%s</Key></Contents>"), wrong[i]);
         assert_int_equal(opened(text), S3C_OK);
 
-        if (ctl_list_next(&list, &key) != S3C_INVALID) {
+        if (s3c_s3_page_next(&list, &key) != S3C_INVALID) {
             fail_msg("key \"%s\" was taken", wrong[i]);
         }
     }
@@ -142,7 +142,7 @@ a_key_that_cannot_be_read_ends_it(void **state)
                         PAGE("<Contents><Key>%0*d</Key></Contents>"), (int) i,
                         0);
         assert_int_equal(opened(text), S3C_OK);
-        assert_int_equal(ctl_list_next(&list, &key),
+        assert_int_equal(s3c_s3_page_next(&list, &key),
                          i == 1024 ? S3C_OK : S3C_INVALID);
     }
 }
@@ -156,11 +156,11 @@ the_next_page_is_asked_for_by_a_key(void **state)
 
     (void) state;
     s3c_writer_init(&w, text, sizeof(text));
-    ctl_list_query(&w, S3C_SLICE("a b/"), S3C_SLICE_NONE);
+    s3c_s3_page_query(&w, S3C_SLICE("a b/"), S3C_SLICE_NONE);
     s3c_write_byte(&w, '\0');
     assert_string_equal(text, "list-type=2&encoding-type=url&prefix=a%20b%2F");
     s3c_writer_init(&w, text, sizeof(text));
-    ctl_list_query(&w, S3C_SLICE_NONE, S3C_SLICE("+\xff"));
+    s3c_s3_page_query(&w, S3C_SLICE_NONE, S3C_SLICE("+\xff"));
     s3c_write_byte(&w, '\0');
     assert_string_equal(text, "list-type=2&encoding-type=url&prefix="
                               "&start-after=%2B%FF");

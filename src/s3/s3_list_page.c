@@ -3,12 +3,12 @@
  * As much of XML as stores write into a list: elements, text, entities. A page
  * is asked for by the last key of the one before: a token can be forgotten.
  */
-#include "ctl/ctl_list.h"
+#include "s3/s3_list_page.h"
 
 #include "s3/s3_list.h"
 #include "s3/s3_uri.h"
 
-#define LIST_TEXT_MAX  (6u * CTL_KEY_MAX)      /* of a key, coded twice */
+#define LIST_TEXT_MAX  (6u * S3C_S3_PAGE_KEY_MAX)   /* of one, coded twice */
 
 typedef enum {
     LIST_START,
@@ -124,7 +124,7 @@ list_token(s3c_slice_t *rest, list_token_t *token)
 
 /* Takes a token off the page; its depth is that of what is open after it. */
 static s3c_status_t
-list_step(ctl_list_t *list, list_token_t *token)
+list_step(s3c_s3_page_t *list, list_token_t *token)
 {
     s3c_status_t  st = list_token(&list->rest, token);
 
@@ -149,7 +149,7 @@ list_step(ctl_list_t *list, list_token_t *token)
 
 /* The text of an element whose start was just taken; nothing is within it. */
 static s3c_status_t
-list_text(ctl_list_t *list, s3c_slice_t *text)
+list_text(s3c_s3_page_t *list, s3c_slice_t *text)
 {
     list_token_t  token;
     s3c_status_t  st = list_step(list, &token);
@@ -287,7 +287,7 @@ list_unescape(s3c_writer_t *w, s3c_slice_t text)
 
 /* All of it is looked at once, so that what comes later is well-formed. */
 s3c_status_t
-ctl_list_open(ctl_list_t *list, s3c_slice_t document)
+s3c_s3_page_open(s3c_s3_page_t *list, s3c_slice_t document)
 {
     s3c_slice_t   text;
     list_token_t  token;
@@ -341,7 +341,7 @@ ctl_list_open(ctl_list_t *list, s3c_slice_t document)
 
 
 static s3c_status_t
-list_key(ctl_list_t *list, s3c_slice_t text, s3c_slice_t *key)
+list_key(s3c_s3_page_t *list, s3c_slice_t text, s3c_slice_t *key)
 {
     uint8_t       buf[LIST_TEXT_MAX];
     s3c_writer_t  once, twice;
@@ -369,7 +369,7 @@ list_key(ctl_list_t *list, s3c_slice_t text, s3c_slice_t *key)
 
 
 s3c_status_t
-ctl_list_next(ctl_list_t *list, s3c_slice_t *key)
+s3c_s3_page_next(s3c_s3_page_t *list, s3c_slice_t *key)
 {
     bool          within = false;
     s3c_slice_t   text;
@@ -394,7 +394,7 @@ ctl_list_next(ctl_list_t *list, s3c_slice_t *key)
 
 
 void
-ctl_list_query(s3c_writer_t *w, s3c_slice_t prefix, s3c_slice_t after)
+s3c_s3_page_query(s3c_writer_t *w, s3c_slice_t prefix, s3c_slice_t after)
 {
     s3c_write_lit(w, "list-type=2&encoding-type=url&prefix=");
     s3c_uri_encode(w, prefix, false);
