@@ -110,6 +110,7 @@ async function start() {
   makeTiles();
   makeCharts();
   makeStores();
+  makeWarm();
   makeRing();
   makeBuckets();
   makeHot();

@@ -134,6 +134,30 @@ function makeStores() {
   });
 }
 
+/* What this node runs for all of the ring; how much there is to do is known of a
+ * list alone. */
+function makeWarm() {
+  const t = table(['What', 'Mode', 'Done', 'Objects', 'Cached before', 'Fetched', 'Fetching', 'No room', 'Missing', 'Failed'], 'Warm-up jobs');
+  const p = panel('Warm-up', 'full warm', 'jobs that run', t.box);
+  panels.push({
+    draw: () => {
+      const jobs = model.now.warmup_jobs;
+      p.hidden = !jobs.length;
+      t.set(jobs.map(j => {
+        const old = model.was && model.was.warmup_jobs.find(o => o.id === j.id);
+        const percent = j.nodes.length ? j.nodes[0].percent : undefined;
+        const what = j.source === 'list' ? 'a list' : `${j.bucket}/${j.prefix}`;
+        const done = percent === undefined ? BLANK
+          : span(say(percent / 100, 'percent'), attr(bar(percent / 100), { role: 'progressbar', 'aria-valuemin': 0,
+            'aria-valuemax': 100, 'aria-valuenow': Math.round(percent), 'aria-label': what }));
+        return [what, j.mode, done, say(j.objects, 'count'), say(j.cached, 'count'),
+          `${say(j.fetched, 'count')} (${say(j.fetched_bytes, 'bytes')})`, say(rateOf(j.fetched_bytes, old ? old.fetched_bytes : undefined), 'byterate'),
+          ...[j.no_room, j.missing, j.failed].map(n => say(n, 'count'))];
+      }), '');
+    },
+  });
+}
+
 const REACH = { self: 'good', up: 'good', resting: 'bad', unasked: '' };
 const REACH_NAMES = { self: 'this node', up: 'answers', resting: 'does not answer', unasked: 'not asked yet' };
 

@@ -36,8 +36,8 @@ ALERTS = '''
 
 @pytest.fixture
 def make_dash(make_gateway, origin):
-    def make(words='', **more):
-        return make_gateway(origin, server=DASH.format(words), **more)
+    def make(words='', server='', **more):
+        return make_gateway(origin, server=DASH.format(words) + server, **more)
     return make
 
 
@@ -283,6 +283,27 @@ def test_an_alert_is_seen_as_long_as_it_is_raised(origin, make_dash, page):
     page.wait(lambda: page.run(
         'return document.getElementById("alerts").hidden'),
         lambda: nginx.zone()['alerts'], 40)
+    assert not page.errors()
+
+
+def test_a_warm_up_is_seen_while_it_runs(origin, make_dash, page):
+    nginx = make_dash(http='s3_cache_warmup @dir@/warmup;\n',
+                      server='location = /-/admin { s3_cache_admin; }\n')
+    for i in range(40):
+        origin.put('bkt', f'set/k{i}', b'x' * 1000)
+    gate = origin.gate()
+    origin.on('bkt', 'set/k7', gate=gate)
+    opened(page, nginx)
+    hidden = 'return document.querySelector(".warm").hidden'
+    assert page.run(hidden)
+    assert nginx.request('POST', '/-/admin?warmup=prefix&bucket=bkt'
+                         '&prefix=set/').status == 202
+    page.wait(lambda: row(page, 'Warm-up jobs', 'bkt/set/'),
+              lambda: nginx.zone()['warmup_jobs'], 40)
+    assert row(page, 'Warm-up jobs', 'bkt/set/')[1] == 'warm'
+    gate.open()
+    page.wait(lambda: page.run(hidden), lambda: nginx.zone()['warmup_jobs'],
+              40)
     assert not page.errors()
 
 
