@@ -32,7 +32,7 @@ static void
 alert_see_stores(ngx_http_s3_cache_zone_t *zone, s3c_alert_seen_t *seen)
 {
     ngx_uint_t                   i;
-    ngx_uint_t                   failed;
+    s3c_slice_t                  path;
     s3c_ssd_usage_t              usage;
     ngx_http_s3_cache_store_t  **conf;
 
@@ -50,20 +50,14 @@ alert_see_stores(ngx_http_s3_cache_zone_t *zone, s3c_alert_seen_t *seen)
             continue;
         }
 
-        failed = usage.state == S3C_SSD_FAILED;
+        path = ngx_http_s3_cache_slice(&conf[i]->path);
 
-        /* one name is told: of one that has failed, if there is one */
-
-        if (seen->store.len == 0 || (failed && seen->n_failed == 0)) {
-            seen->store = ngx_http_s3_cache_slice(&conf[i]->path);
-        }
-
-        if (failed) {
-            seen->n_failed++;
+        if (usage.state == S3C_SSD_FAILED) {
+            seen->failed = seen->n_failed++ ? seen->failed : path;
             continue;
         }
 
-        seen->n_unready++;
+        seen->unready = seen->n_unready++ ? seen->unready : path;
         seen->segments += usage.segments;
         seen->recovered += usage.recovered_segments;
     }

@@ -285,10 +285,6 @@ ngx_http_s3_cache_serve_meta(serve_t *s, s3c_writer_t *w)
 
         f.meta.flags = serve_had(&s->ctx);
 
-        if (s->ctx.view.rec == NULL) {
-            serve_verify(s, f.meta.flags);
-        }
-
     } else if (s->what == S3C_WIRE_VOUCH) {
         f.meta.age_ms = s->age_ms;
         f.meta.left_ms = s->left_ms;
@@ -336,6 +332,11 @@ ngx_http_s3_cache_serve_meta(serve_t *s, s3c_writer_t *w)
 
     if (s3c_wire_meta_last(&f.meta)) {
         s->state = SERVE_BODY;
+
+        if (s->what == S3C_WIRE_BLOCK && s->ctx.view.rec == NULL) {
+            /* once: before there was room this comes again and again */
+            serve_verify(s, f.meta.flags);
+        }
 
         if (s->bytes == 0 || s->ctx.warm) {
             ngx_http_s3_cache_serve_end(s, NGX_HTTP_S3_CACHE_ASK_COMPLETE);

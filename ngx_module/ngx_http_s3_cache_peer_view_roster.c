@@ -45,7 +45,7 @@ ngx_http_s3_cache_view_near(view_t *v, s3c_slice_t name,
         if (!near->listed && !near->stays && near->nlinks == 0
             && near->knock == NULL
             && !(near->left && ngx_current_msec - near->left_at
-                               < v->peers->staleness))
+                               < 2 * v->peers->staleness))
         {
             old = near;
             number = i;

@@ -94,9 +94,12 @@ tell_pump(ngx_http_s3_cache_tell_t *tell)
         name = &tell->names[tell->next++];
         i = 0;
 
+        /* twice: another worker, which saw later that it left, may have
+           given it its word until then */
+
         while ((near = ngx_http_s3_cache_view_lately(tell->peers,
-                                                     tell->peers->staleness,
-                                                     &i))
+                                                  2 * tell->peers->staleness,
+                                                  &i))
                != NULL)
         {
             if (near->listed || tell_is_granted(tell, near)) {

@@ -8,7 +8,7 @@
 #include "ngx_http_s3_cache_verify.h"
 
 
-#define DRAWN_MAX    32                     /* not yet verified */
+#define WAITING_MAX  32                     /* sent, not yet verified */
 #define BYTES_S      (4 * 1024 * 1024)      /* from the origin, a worker */
 #define BYTES_SAVED  (8 * 1024 * 1024)
 #define SAVED_MSEC   2000                   /* that takes */
@@ -25,7 +25,7 @@ static ngx_uint_t ngx_http_s3_cache_verify_affords(void);
 typedef struct {
     ngx_queue_t   queue;             /* those that were sent */
     ngx_event_t   event;             /* posted */
-    ngx_uint_t    drawn;
+    ngx_uint_t    waiting;           /* of them, and who is under way */
     uint64_t      random;            /* 0: nothing of this is set up */
     int64_t       tokens;            /* bytes */
     ngx_msec_t    tokens_msec;
@@ -100,7 +100,7 @@ ngx_http_s3_cache_verify_draw(ngx_http_s3_cache_ctx_t *ctx, uint64_t first,
         return;
     }
 
-    if (verify.drawn >= DRAWN_MAX || !ngx_http_s3_cache_verify_affords()) {
+    if (verify.waiting >= WAITING_MAX || !ngx_http_s3_cache_verify_affords()) {
         s3c_stats_add(&ctx->zone->stats, S3C_STAT_VERIFY_SHED, 1);
         return;
     }
@@ -145,8 +145,6 @@ ngx_http_s3_cache_verify_draw(ngx_http_s3_cache_ctx_t *ctx, uint64_t first,
         goto failed;
     }
 
-    verify.drawn++;
-
     if (sent == NULL) {
         ngx_http_s3_cache_verify_sent(v);
         return;
@@ -155,7 +153,6 @@ ngx_http_s3_cache_verify_draw(ngx_http_s3_cache_ctx_t *ctx, uint64_t first,
     cln = ngx_pool_cleanup_add(sent, 0);
 
     if (cln == NULL) {
-        verify.drawn--;
         goto failed;
     }
 
@@ -196,6 +193,15 @@ ngx_http_s3_cache_verify_sent(void *data)
 {
     ngx_http_s3_cache_verify_t *v = data;
 
+    /* only here: who is slow to read its answer keeps nobody from it */
+
+    if (verify.waiting >= WAITING_MAX) {
+        s3c_stats_add(&v->zone->stats, S3C_STAT_VERIFY_SHED, 1);
+        ngx_destroy_pool(v->pool);
+        return;
+    }
+
+    verify.waiting++;
     ngx_queue_insert_tail(&verify.queue, &v->queue);
     ngx_http_s3_cache_verify_post();
 }
@@ -259,7 +265,7 @@ ngx_http_s3_cache_verify_end(ngx_http_s3_cache_verify_t *v)
 
     ngx_destroy_pool(v->pool);
 
-    verify.drawn--;
+    verify.waiting--;
     verify.busy = 0;
     ngx_http_s3_cache_verify_post();
 }

@@ -399,7 +399,12 @@ warm_look(void)
             ngx_http_s3_cache_warm_run_end(run, S3C_WARM_STOPPED, NULL);
         }
 
-        if (run->over) {
+        if (run->dirty && ngx_current_msec - run->saved_at >= SAVE_MSEC) {
+            ngx_http_s3_cache_warm_run_save(run);
+        }
+
+        if (run->over && !run->dirty) {
+            /* not before that is known: else it would go on without a list */
             (void) ngx_delete_file(ngx_http_s3_cache_warm_file(warm_conf,
                                                      run->job.id, ".stop"));
             (void) ngx_delete_file(ngx_http_s3_cache_warm_file(warm_conf,
@@ -408,10 +413,6 @@ warm_look(void)
             ngx_http_s3_cache_warm_run_free(run);
             warm_nruns--;
             continue;
-        }
-
-        if (run->dirty && ngx_current_msec - run->saved_at >= SAVE_MSEC) {
-            ngx_http_s3_cache_warm_run_save(run);
         }
 
         ngx_http_s3_cache_warm_run_kick(run);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An object that a job is to evict: dropped at all nodes, as by a purge of its
- * key.
+ * An object that a job is to evict: dropped at all nodes, as by a write to it.
+ * Not as by a purge of its key: that takes one of 131072 others with it, and a
+ * job may name a million.
  */
 
 #include "ngx_http_s3_cache_warm_internal.h"
@@ -38,7 +39,9 @@ ngx_http_s3_cache_warm_part_evict(warm_part_t *part)
                                     sizeof(ngx_http_s3_cache_fence_hold_t));
 
     if (fence->holds == NULL
-        || ngx_http_s3_cache_fence_can(mcf, ctx->conf->origin->id) != NGX_OK)
+        || ngx_http_s3_cache_fence_can(mcf, ctx->conf->origin->id) != NGX_OK
+        || ngx_http_s3_cache_fence_config(mcf, ctx->conf->origin->id)
+           != NGX_OK)
     {
         ngx_http_s3_cache_warm_part_over(part, WARM_FAILED);
         return;
@@ -49,7 +52,6 @@ ngx_http_s3_cache_warm_part_evict(warm_part_t *part)
     name.key = object->key;
     name.version = object->version;
     name.zone = ctx->zone;
-    name.whole = 1;
 
     part->fencing = 1;
     rc = ngx_http_s3_cache_forget(fence, &name);

@@ -132,6 +132,7 @@ typedef struct {
     s3c_slice_t                     document;
     s3c_s3_page_t                   page;
     unsigned                        paged:1;   /* page is open */
+    unsigned                        moved:1;   /* it had a key */
     unsigned                        last:1;    /* there is none behind it */
     unsigned                        done:1;    /* it has been given out */
     s3c_warm_text_t                 after;     /* given out up to here */

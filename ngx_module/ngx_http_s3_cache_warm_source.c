@@ -9,6 +9,7 @@
 
 
 #define LINES_BYTES   65536
+#define LINES_TURN    4096     /* passed over, then others have their turn */
 #define PAGE_TRIES    8
 #define PAGE_MSEC     250      /* before the second try; then twice that */
 #define QUERY_BYTES   8192
@@ -105,11 +106,12 @@ source_line(warm_run_t *run, s3c_warm_line_t *line, uint64_t *offset)
     u_char         *end, *begin;
     size_t          len;
     ngx_int_t       rc;
+    ngx_uint_t      n;
     warm_source_t  *s;
 
     s = &run->source;
 
-    for ( ;; ) {
+    for (n = 0; n < LINES_TURN; /* void */) {
         begin = s->buf + s->pos;
         len = s->len - s->pos;
         end = len > 0 ? memchr(begin, '\n', len) : NULL;
@@ -150,7 +152,13 @@ source_line(warm_run_t *run, s3c_warm_line_t *line, uint64_t *offset)
         default:
             s->bad_lines++;
         }
+
+        n++;
     }
+
+    ngx_add_timer(&run->pump, 1);
+
+    return NGX_AGAIN;
 }
 
 
@@ -216,6 +224,7 @@ source_key(warm_run_t *run, s3c_warm_line_t *line)
             }
 
             (void) s3c_warm_text_set(&s->after, key);
+            s->moved = 1;
 
             line->bucket = s3c_warm_text(&run->job.bucket);
             line->key = key;
@@ -236,6 +245,13 @@ source_key(warm_run_t *run, s3c_warm_line_t *line)
         s->last = !s->page.truncated;
         ngx_free(s->buf);
         s->buf = NULL;
+
+        if (!s->last && !s->moved) {
+            /* the next question would be the same one */
+            ngx_http_s3_cache_warm_run_end(run, S3C_WARM_FAILED,
+                                       "the origin's list does not go on");
+            return NGX_ERROR;
+        }
     }
 
     if (s->last) {
@@ -376,6 +392,7 @@ source_on_end(ngx_http_s3_cache_call_t *call,
         && s3c_s3_page_open(&s->page, s3c_slice(s->buf, s->len)) == S3C_OK)
     {
         s->paged = 1;
+        s->moved = 0;
         s->tries = 0;
         run->waiting = NULL;
         ngx_http_s3_cache_warm_run_kick(run);

@@ -78,7 +78,7 @@ s3c_status_t
 s3c_ram_evict_locked(s3c_ram_t *ram, uint32_t units)
 {
     bool                 last = false;
-    uint32_t             i, n, skipped = 0, cand[S3C_RAM_BATCH];
+    uint32_t             i, n, most, skipped = 0, cand[S3C_RAM_BATCH];
     uint64_t             held, freed = 0, before, goal;
     s3c_ram_entry_sh_t  *e;
 
@@ -88,7 +88,10 @@ s3c_ram_evict_locked(s3c_ram_t *ram, uint32_t units)
         freed = s3c_ram_limbo_collect_locked(ram);
     }
 
-    while (freed < units && skipped < S3C_RAM_SKIP_MAX && !ram->broken) {
+    /* what is cold does not insist */
+    most = ram->cold ? S3C_RAM_BATCH : S3C_RAM_SKIP_MAX;
+
+    while (freed < units && skipped < most && !ram->broken) {
         n = condemn(ram, cand, goal - freed, &last);
         if (n == 0) {
             break;

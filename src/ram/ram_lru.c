@@ -169,25 +169,34 @@ ring_back(s3c_ram_t *ram)
 }
 
 
-/* What nobody has asked for is older than all that somebody did: a list before
- * theirs, if there is one to be had. */
-static uint32_t
-cold_tick(s3c_ram_t *ram)
+/* What nobody has asked for is older than all that somebody did: in a list
+ * before theirs. Not by ring_list(), which leaves that behind while it is
+ * empty. */
+static void
+cold_insert(s3c_ram_t *ram, uint32_t entry, s3c_ram_entry_sh_t *e)
 {
     const s3c_ram_entry_sh_t  *first;
 
     if (!ring_advance(ram)) {
-        return s3c_ram_tick(ram->s->now_ms);
+        ram->s->ring_base = s3c_ram_tick(ram->s->now_ms);
+        ram->s->ring_shift = 0;
+
+    } else {
+        first = s3c_ram_entry_get(ram,
+                                  s3c_ram_list_first_locked(ram,
+                                                            list_of(ram, 0)));
+
+        if (first != NULL && !s3c_ram_is_cold(first)) {
+            if (!list_empty(ram, RING - 1) && ram->s->ring_shift < 31) {
+                ring_double(ram);
+            }
+
+            ring_back(ram);
+        }
     }
 
-    first = s3c_ram_entry_get(ram, s3c_ram_list_first_locked(ram,
-                                                             list_of(ram, 0)));
-
-    if (first != NULL && !s3c_ram_is_cold(first)) {
-        ring_back(ram);
-    }
-
-    return ram->s->ring_base;
+    S3C_RAM_SET(e->tick, ram->s->ring_base);
+    s3c_ram_list_push_tail_locked(ram, list_of(ram, 0), entry);
 }
 
 
@@ -197,11 +206,10 @@ lru_insert(s3c_ram_t *ram, uint32_t entry)
     uint32_t             tick;
     s3c_ram_entry_sh_t  *e = s3c_ram_entry_get(ram, entry);
 
-    if (e != NULL) {
-        if (s3c_ram_is_cold(e)) {
-            S3C_RAM_SET(e->tick, cold_tick(ram));
-        }
+    if (e != NULL && s3c_ram_is_cold(e)) {
+        cold_insert(ram, entry, e);
 
+    } else if (e != NULL) {
         tick = S3C_RAM_GET(e->tick);
         s3c_ram_list_push_tail_locked(ram, ring_list(ram, tick), entry);
 
@@ -244,6 +252,7 @@ lru_remove(s3c_ram_t *ram, uint32_t entry)
 static uint32_t
 lru_victim(s3c_ram_t *ram)
 {
+    bool                 yields;
     uint32_t             entry, moves, list;
     s3c_ram_entry_sh_t  *e;
 
@@ -254,9 +263,16 @@ lru_victim(s3c_ram_t *ram)
 
         entry = s3c_ram_list_first_locked(ram, list_of(ram, 0));
         e = s3c_ram_entry_get(ram, entry);
-        if (e == NULL
-            || (ram->cold && (ram->cold != S3C_RAM_COLD_KEPT
-                              || S3C_RAM_GET(e->hits) != S3C_RAM_COLD_KEPT)))
+        if (e == NULL) {
+            return 0;
+        }
+
+        yields = ram->cold == 0
+                 || (ram->cold == S3C_RAM_COLD_KEPT
+                     && S3C_RAM_GET(e->hits) == S3C_RAM_COLD_KEPT);
+
+        if (!yields && (moves == MOVES_MAX
+                        || span_of(ram, S3C_RAM_GET(e->tick)) == 0))
         {
             return 0;                    /* all was asked for once */
         }
@@ -264,7 +280,7 @@ lru_victim(s3c_ram_t *ram)
         s3c_ram_list_remove_locked(ram, entry);
         list = ring_list(ram, S3C_RAM_GET(e->tick));
 
-        if (list == list_of(ram, 0) || moves == MOVES_MAX) {
+        if (yields && (list == list_of(ram, 0) || moves == MOVES_MAX)) {
             return entry;
         }
 
@@ -275,13 +291,15 @@ lru_victim(s3c_ram_t *ram)
 }
 
 
-/* In use is as good as requested. */
+/* In use is as good as requested; also of what was cold, which else would be
+ * the next victim again. */
 static void
 lru_spare(s3c_ram_t *ram, uint32_t entry)
 {
     s3c_ram_entry_sh_t  *e = s3c_ram_entry_get(ram, entry);
 
     if (e != NULL) {
+        S3C_RAM_SET(e->hits, 0);
         S3C_RAM_SET(e->tick, s3c_ram_tick(ram->s->now_ms));
         lru_insert(ram, entry);
     }

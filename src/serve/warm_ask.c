@@ -154,6 +154,13 @@ job_read(s3c_warm_ask_t *ask, const s3c_slice_t values[ARGS], unsigned given)
         return "argument bucket is missing";
     }
 
+    if (values[ARG_BUCKET].len > 0
+        && memchr(values[ARG_BUCKET].data, '/', values[ARG_BUCKET].len)
+           != NULL)
+    {
+        return rules[ARG_BUCKET].wrong;
+    }
+
     if (given & BIT(ARG_MODE)) {
 
         for (mode = 0; mode < S3C_WARM_MODES; mode++) {

@@ -75,7 +75,7 @@ alert_count(s3c_alert_t *a, const s3c_alert_measure_t *m, uint64_t threshold,
         a->bad++;
         a->good = 0;
 
-    } else if (m->value < well + (threshold - well) / 2) {
+    } else if (m->value < well + (threshold - well + 1) / 2) {
         a->good++;
         a->bad = 0;
 

@@ -101,7 +101,8 @@ typedef struct {
     uint32_t                     n_unready;    /* recovering, waiting */
     uint64_t                     segments;     /* of these */
     uint64_t                     recovered;
-    s3c_slice_t                  store;        /* the first that is not well */
+    s3c_slice_t                  failed;       /* the first of those, of */
+    s3c_slice_t                  unready;      /* these */
     uint32_t                     n_nodes;      /* others */
     uint32_t                     n_down;
     s3c_slice_t                  node;         /* the first that is down */

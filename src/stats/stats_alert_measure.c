@@ -286,7 +286,7 @@ measure_flash_failing(const s3c_alert_seen_t *seen, s3c_alert_measure_t *m)
     m->number[0] = seen->n_failed;
     m->number[1] = seen->n_stores;
     m->number[2] = n;
-    measure_subject(m, seen->n_failed ? seen->store : S3C_SLICE_NONE);
+    measure_subject(m, seen->n_failed ? seen->failed : S3C_SLICE_NONE);
 }
 
 
@@ -361,7 +361,7 @@ measure_recovery_slow(const s3c_alert_seen_t *seen, uint64_t unready_ms,
     m->number[1] = m->value / 1000;
     m->number[2] = seen->recovered;
     m->number[3] = seen->segments;
-    measure_subject(m, seen->n_unready ? seen->store : S3C_SLICE_NONE);
+    measure_subject(m, seen->n_unready ? seen->unready : S3C_SLICE_NONE);
 }
 
 

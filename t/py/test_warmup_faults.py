@@ -289,3 +289,38 @@ def test_outsiders_are_refused(make_gateway, origin, tmp_path):
 
 def sign(key, method, where, body):
     return signed(key, method, where, body=body if method == 'POST' else b'')
+
+
+def test_a_list_that_does_not_go_on(gateway, origin):
+    """More to come, it says, and names nothing."""
+    gateway.allow('s3_cache_warmup: .* failed')
+    text = (b'<ListBucketResult><IsTruncated>true</IsTruncated>'
+            b'</ListBucketResult>')
+    origin.on(when=lambda r: not r.key, raw=b'HTTP/1.1 200 OK\r\n'
+              b'Content-Length: %d\r\n\r\n%s' % (len(text), text))
+    said = ended(gateway, post(gateway, bucket='bkt'), 'failed', 10)
+    assert 'does not go on' in said['nodes'][0]['error']
+    assert len(origin.requests) < 10
+
+
+def test_evict_takes_nobody_with_it(make_gateway, origin):
+    gateway = make_gateway(origin, valid=HOUR, http=HTTP, server=SERVER,
+                           zone={'size': '256m'}, workers=2)
+    made = {}
+    for i in range(300):
+        made[f'o/{i}'] = pattern(100, i)
+        origin.put('bkt', f'o/{i}', made[f'o/{i}'])
+    warm(gateway, bucket='bkt', prefix='o/')
+    body = ''.join(f'bkt/e/{i}\n' for i in range(20000)).encode()
+    said = warm(gateway, 'list', body, mode='evict')
+    assert said['evicted'] == 20000
+    said = warm(gateway, bucket='bkt', prefix='o/', mode='check')
+    assert numbers(said) == {'objects': 300, 'cached': 300}, said
+
+
+def test_a_list_of_nothing(gateway, origin):
+    """It is read in turns with all else."""
+    origin.put('bkt', 'k', b'x')
+    number = post(gateway, 'list', b'\n' * (4 << 20))
+    assert raw_http.ask(gateway.port(), 'GET', '/bkt/k').body == b'x'
+    assert ended(gateway, number)['objects'] == 0

@@ -232,6 +232,77 @@ it_is_no_request_itself(void **state)
 }
 
 
+static s3c_ram_pin_t
+cold_hold(s3c_ram_t *ram, uint64_t n, uint32_t size, uint64_t now_ms,
+    bool replaces)
+{
+    s3c_ram_pin_t  pin;
+
+    assert_int_equal(s3c_ram_fill_begin_cold(ram, key_of(n), replaces, now_ms,
+                                             &pin), S3C_OK);
+    assert_int_equal(s3c_ram_fill_alloc(ram, &pin, size, 512, now_ms), S3C_OK);
+    s3c_ram_fill_publish(ram, &pin, size);
+    assert_int_equal(s3c_ram_fill_commit(ram, &pin, now_ms), S3C_OK);
+
+    return pin;                /* whoever followed it reads it still */
+}
+
+
+static void
+what_is_in_use_is_passed_by(void **state)
+{
+    zone_t         z;
+    uint64_t       now;
+    s3c_ram_pin_t  pin;
+
+    (void) state;
+
+    for (int policy = S3C_RAM_S3FIFO; policy <= S3C_RAM_LRU; policy++) {
+        zone_open(&z, (s3c_ram_policy_t) policy, 4 * MIB);
+        now = fill_hot(&z, 300);
+        pin = cold_hold(z.ram, 10000, 200000, now, false);
+
+        for (uint64_t i = 0; i < 2000; i++) {
+            assert_int_equal(object_put(z.ram, 50000 + i, 4000, now + i / 2,
+                                        false), S3C_OK);
+        }
+
+        s3c_ram_unpin(z.ram, &pin);
+        zone_close(&z);
+    }
+}
+
+
+/* Longer than the ring of lru spans at its finest. */
+static void
+flash_lets_it_go_on_beside_what_is_old(void **state)
+{
+    zone_t    z;
+    uint64_t  now;
+
+    (void) state;
+
+    for (int policy = S3C_RAM_S3FIFO; policy <= S3C_RAM_LRU; policy++) {
+        zone_open(&z, (s3c_ram_policy_t) policy, 4 * MIB);
+        now = fill_hot(&z, 300) + z.now_ms + 100000;
+        assert_int_equal(object_put(z.ram, 300, 4000, now, false), S3C_OK);
+        find(z.ram, 300, now + 8);
+
+        assert_int_equal(fill_cold(&z, 10000, 3000, now + 8, true), 3000);
+
+        for (uint64_t i = 0; i <= 300; i++) {
+            assert_true(object_there(z.ram, i));
+        }
+
+        /* one of them is read: it stays, and is in nobody's way */
+        find(z.ram, 12990, now + 1000);
+        assert_int_equal(fill_cold(&z, 20000, 3000, now + 1000, true), 3000);
+        assert_true(object_there(z.ram, 12990));
+        zone_close(&z);
+    }
+}
+
+
 int
 main(void)
 {
@@ -242,6 +313,8 @@ main(void)
         cmocka_unit_test(it_leaves_before_all_others),
         cmocka_unit_test(a_request_ends_it),
         cmocka_unit_test(it_is_no_request_itself),
+        cmocka_unit_test(what_is_in_use_is_passed_by),
+        cmocka_unit_test(flash_lets_it_go_on_beside_what_is_old),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

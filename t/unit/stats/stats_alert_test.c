@@ -393,7 +393,7 @@ nodes_and_stores(void **state)
     (void) state;
     extra = (s3c_alert_seen_t) {
         .n_nodes = 2, .n_down = 1, .node = S3C_SLICE("node2"), .n_stores = 2,
-        .n_failed = 1, .store = S3C_SLICE("/dev/x")
+        .n_failed = 1, .failed = S3C_SLICE("/dev/x")
     };
     pass(120, &none);
     assert_true(is_raised(S3C_ALERT_PEER_DOWN));

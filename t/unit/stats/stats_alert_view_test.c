@@ -113,13 +113,42 @@ each_has_a_name_and_an_advice(void **state)
 }
 
 
+/* Half of the smallest threshold is less than can be measured. */
+static void
+the_smallest_threshold_is_cleared_too(void **state)
+{
+    s3c_alert_conf_t   conf;
+    s3c_alert_seen_t   seen = { .now_ms = 1, .n_nodes = 1, .n_down = 1 };
+    s3c_alert_turn_t   turn[S3C_ALERT_N];
+    s3c_alert_state_t  s = { 0 };
+
+    (void) state;
+    s3c_alert_conf_init(&conf);
+    conf.threshold[S3C_ALERT_PEER_DOWN] = 1;
+
+    for (unsigned i = 0; i < S3C_ALERT_RAISE; i++) {
+        s3c_alert_judge(&s, &conf, &seen, turn);
+    }
+
+    assert_int_equal(turn[S3C_ALERT_PEER_DOWN], S3C_ALERT_RAISED);
+    seen.n_down = 0;
+
+    for (unsigned i = 0; i < S3C_ALERT_CLEAR; i++) {
+        s3c_alert_judge(&s, &conf, &seen, turn);
+    }
+
+    assert_int_equal(turn[S3C_ALERT_PEER_DOWN], S3C_ALERT_CLEARED);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(each_is_told_with_its_numbers),
         cmocka_unit_test(whatever_a_name_holds_it_is_one_line_and_has_room),
-        cmocka_unit_test(each_has_a_name_and_an_advice)
+        cmocka_unit_test(each_has_a_name_and_an_advice),
+        cmocka_unit_test(the_smallest_threshold_is_cleared_too)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
