@@ -18,6 +18,9 @@ static ngx_int_t errand_on_meta(ngx_http_s3_cache_ask_t *ask,
     const s3c_wire_meta_t *meta, u_char *head);
 static ngx_uint_t errand_is_late(ngx_http_s3_cache_job_t *job,
     ngx_http_s3_cache_near_t *near, uint64_t validated_ms);
+static ngx_uint_t errand_may_be_late(ngx_http_s3_cache_job_t *job,
+    uint64_t validated_ms);
+static uint64_t errand_hash(ngx_http_s3_cache_job_t *job);
 static ngx_int_t errand_object(errand_t *errand,
     ngx_http_s3_cache_ask_t *ask, const s3c_wire_meta_t *meta, u_char *head);
 static ngx_int_t errand_block(ngx_http_s3_cache_job_t *job,
@@ -134,19 +137,44 @@ static ngx_uint_t
 errand_is_late(ngx_http_s3_cache_job_t *job, ngx_http_s3_cache_near_t *near,
     uint64_t validated_ms)
 {
-    uint64_t     hash;
-    s3c_slice_t  bucket, key;
-
-    bucket = s3c_slice(job->path.data + 1, job->bucket_len);
-    key = s3c_slice(job->path.data + 2 + job->bucket_len,
-                    job->path.len - 2 - job->bucket_len);
-    hash = ngx_http_s3_cache_fence_hash(job->zone, job->conf->origin->id,
-                                        bucket, key);
+    uint64_t  hash = errand_hash(job);
 
     return validated_ms < ngx_http_s3_cache_fence_learnt(job->zone, hash)
            && s3c_holder_find(&job->zone->peers->shared->holders, hash,
                               ngx_http_s3_cache_now())
               != s3c_hash64(near->name.data, near->name.len);
+}
+
+
+/*
+ * A node that could not be told of a write is late by `staleness` at most, and
+ * so is what it answers meanwhile; but not what is mirrored of that.
+ */
+
+static ngx_uint_t
+errand_may_be_late(ngx_http_s3_cache_job_t *job, uint64_t validated_ms)
+{
+    uint64_t  learnt;
+
+    learnt = ngx_http_s3_cache_fence_learnt(job->zone, errand_hash(job));
+
+    return validated_ms < learnt
+           && ngx_http_s3_cache_now_exact()
+              < learnt + 2 * job->zone->peers->staleness;
+}
+
+
+static uint64_t
+errand_hash(ngx_http_s3_cache_job_t *job)
+{
+    s3c_slice_t  bucket, key;
+
+    bucket = s3c_slice(job->path.data + 1, job->bucket_len);
+    key = s3c_slice(job->path.data + 2 + job->bucket_len,
+                    job->path.len - 2 - job->bucket_len);
+
+    return ngx_http_s3_cache_fence_hash(job->zone, job->conf->origin->id,
+                                        bucket, key);
 }
 
 
@@ -228,7 +256,11 @@ errand_object(errand_t *errand, ngx_http_s3_cache_ask_t *ask,
     rec->expires_ms = (meta->left_ms == UINT64_MAX)
                       ? UINT64_MAX : now + ngx_min(meta->left_ms, now);
 
-    ngx_http_s3_cache_mirror_record(job, rec, &view, meta->head_bytes + body);
+    if (!errand_may_be_late(job, rec->validated_ms)) {
+        ngx_http_s3_cache_mirror_record(job, rec, &view,
+                                        meta->head_bytes + body);
+    }
+
     s3c_record_seal(rec);
 
     if (s3c_ram_fill_alloc(job->zone->ram, &job->pin, meta->head_bytes + body,

@@ -108,3 +108,40 @@ def test_a_reload_that_makes_it_a_node(make_cluster, origin, when):
     assert answer.status == 502
     wait.until(lambda: all(get(node, t).body == body for node in (a, b)),
                'the others to validate: `staleness`')
+
+
+def test_what_is_late_is_not_mirrored(make_cluster, origin):
+    """Node 1 owns it, cannot be told, and does not know that yet. Who knows of
+    the write may get what is older from it, but does not keep that."""
+    cluster = make_cluster(origin, nodes=2, workers=1, taps=True,
+                           valid='200 1h', block=QUICK
+                           + '    staleness 20s; mirror 20% 1h;\n')
+    wait.until(lambda: all(map(vouched, cluster.nodes)), 'vouched')
+    a, b = cluster.nodes
+    key = cluster.key_of(1)
+    origin.put('bkt', key, b'old')
+    t = f'/bkt/{key}'
+    wait.until(lambda: get(a, t)['X-Tier'] == 'mirror', 'a mirror')
+    for tap in cluster.taps:
+        tap.hold()
+        tap.drop_all()
+    assert put(a, b'new', t).status == 200
+    wait.until(lambda: a.zone()['writes']['untold_nodes'] == 2,
+               'neither its begin nor its end to be told')
+    cluster.taps[1].drop_all()
+    cluster.taps[1].go_on()
+    assert get(b, t).body == b'old'
+    wait.until(lambda: [m['reach'] for m in a.zone()['ring']['members']]
+               == ['self', 'up'], 'the owner to be reached again')
+
+    def late():
+        answer = get(a, t)
+        return answer.body == b'old' and answer['X-Tier'] == 'peer'
+
+    wait.until(late, 'an answer of the owner')
+    for _ in range(60):
+        assert get(a, t)['X-Tier'] != 'mirror'
+    cluster.taps[0].go_on()
+    wait.until(lambda: get(b, t).body == b'new', 'it to learn of it', 40)
+    for _ in range(60):
+        assert get(a, t).body == b'new'
