@@ -162,18 +162,19 @@ class Faults:
         self.one()[1].nginx.reload()
 
     def restart_redis(self):
-        # who is back there first does not see the others, but tells them: none
-        # of them is late
-        self.ring.redis.kill()
-        self.hold()
-        beats = self.beats()
-        self.ring.redis.start()
-        while not all(map(int.__lt__, beats, self.beats())):
-            self.load.run(0.1)
         # (a node that begins while Redis is empty does not know of the others)
-        while not all(len(node.nginx.zone()['ring']['members'])
-                      == len(self.nodes) for node in self.nodes):
-            self.load.run(0.1)
+        with self.apart():
+            self.ring.redis.kill()
+            self.hold()
+            beats = self.beats()
+            self.ring.redis.start()
+            # who is back there first does not see the others
+            while not all(map(int.__lt__, beats, self.beats())):
+                self.load.run(0.1)
+            while not all(len(node.nginx.zone()['ring']['members'])
+                          == len(self.nodes) for node in self.nodes):
+                self.load.run(0.1)
+            self.load.run(1.0)              # and each worker of each node
 
     def beats(self):
         return [node.nginx.zone()['redis']['beats'] for node in self.nodes]
