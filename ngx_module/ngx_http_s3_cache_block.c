@@ -74,6 +74,29 @@ ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx, s3c_ram_pin_t **pin,
 }
 
 
+ngx_uint_t
+ngx_http_s3_cache_block_again(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
+{
+    if (!s3c_ram_pinned(&ctx->block_pin)) {
+        return 0;
+    }
+
+    if (reason == NGX_HTTP_S3_CACHE_FILL_FLASH && !ctx->flash_off) {
+        ctx->flash_off = 1;
+
+    } else if (reason == S3C_FILL_REASON_DIED && !ctx->retried) {
+        ctx->retried = 1;
+
+    } else {
+        return 0;
+    }
+
+    s3c_ram_unpin(ctx->zone->ram, &ctx->block_pin);
+
+    return 1;
+}
+
+
 static ngx_int_t
 ngx_http_s3_cache_block_pin(ngx_http_s3_cache_ctx_t *ctx, uint64_t block)
 {

@@ -477,6 +477,10 @@ ngx_int_t ngx_http_s3_cache_flush(ngx_http_s3_cache_ctx_t *ctx,
 ngx_int_t ngx_http_s3_cache_source(ngx_http_s3_cache_ctx_t *ctx,
     s3c_ram_pin_t **pin, uint64_t *off, uint64_t *end);
 
+/* Its fill failed: may another one bring the block? The next source() asks. */
+ngx_uint_t ngx_http_s3_cache_block_again(ngx_http_s3_cache_ctx_t *ctx,
+    uint32_t reason);
+
 /* Pins this block, which is on its way, for a reader that will come to it. */
 void ngx_http_s3_cache_ahead_lend(ngx_http_s3_cache_ctx_t *ctx,
     uint64_t block, const s3c_ram_pin_t *pin);

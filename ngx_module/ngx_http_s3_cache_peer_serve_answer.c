@@ -16,7 +16,6 @@
 #define FRAME_HEAD  sizeof(s3c_wire_frame_rec_t)
 
 
-static ngx_uint_t serve_again(serve_t *s, uint32_t reason);
 static uint32_t serve_had(ngx_http_s3_cache_ctx_t *ctx);
 static void serve_verify(serve_t *s, uint32_t had);
 static ngx_int_t serve_wait(serve_t *s);
@@ -172,35 +171,6 @@ serve_error(ngx_http_s3_cache_ctx_t *ctx, s3c_s3_error_t error,
 
 /* --- the answer ---------------------------------------------------------- */
 
-/* A fill failed: may another one bring the block? */
-
-static ngx_uint_t
-serve_again(serve_t *s, uint32_t reason)
-{
-    ngx_http_s3_cache_ctx_t  *ctx;
-
-    ctx = &s->ctx;
-
-    if (!s3c_ram_pinned(&ctx->block_pin)) {
-        return 0;
-    }
-
-    if (reason == NGX_HTTP_S3_CACHE_FILL_FLASH && !ctx->flash_off) {
-        ctx->flash_off = 1;
-
-    } else if (reason == S3C_FILL_REASON_DIED && !ctx->retried) {
-        ctx->retried = 1;
-
-    } else {
-        return 0;
-    }
-
-    s3c_ram_unpin(ctx->zone->ram, &ctx->block_pin);
-
-    return 1;
-}
-
-
 /* Of a block that is asked for by itself nothing is said before it is known
  * that it comes. */
 
@@ -232,7 +202,7 @@ serve_wait(serve_t *s)
 
         if (fill.phase == S3C_FILL_FAILED) {
 
-            if (serve_again(s, fill.reason)) {
+            if (ngx_http_s3_cache_block_again(ctx, fill.reason)) {
                 continue;
             }
 
@@ -421,7 +391,7 @@ ngx_http_s3_cache_serve_body(serve_t *s, s3c_writer_t *w)
 
         if (fill.phase == S3C_FILL_FAILED) {
 
-            if (serve_again(s, fill.reason)) {
+            if (ngx_http_s3_cache_block_again(ctx, fill.reason)) {
                 continue;
             }
 

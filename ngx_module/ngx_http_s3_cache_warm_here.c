@@ -8,7 +8,6 @@
 
 
 static ngx_int_t here_wait(ngx_http_s3_cache_ctx_t *ctx);
-static ngx_uint_t here_again(warm_part_t *part, uint32_t reason);
 static warm_end_e here_had(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t here_hold(ngx_http_s3_cache_ctx_t *ctx);
 static void here_run(ngx_http_s3_cache_ctx_t *ctx,
@@ -177,7 +176,7 @@ here_wait(ngx_http_s3_cache_ctx_t *ctx)
 
         if (fill.phase == S3C_FILL_FAILED) {
 
-            if (here_again(part, fill.reason)) {
+            if (ngx_http_s3_cache_block_again(ctx, fill.reason)) {
                 continue;
             }
 
@@ -199,35 +198,6 @@ here_wait(ngx_http_s3_cache_ctx_t *ctx)
             return NGX_DONE;
         }
     }
-}
-
-
-/* May another fill bring the block? */
-
-static ngx_uint_t
-here_again(warm_part_t *part, uint32_t reason)
-{
-    ngx_http_s3_cache_ctx_t  *ctx;
-
-    ctx = &part->ctx;
-
-    if (!s3c_ram_pinned(&ctx->block_pin)) {
-        return 0;
-    }
-
-    if (reason == NGX_HTTP_S3_CACHE_FILL_FLASH && !ctx->flash_off) {
-        ctx->flash_off = 1;
-
-    } else if (reason == S3C_FILL_REASON_DIED && !ctx->retried) {
-        ctx->retried = 1;
-
-    } else {
-        return 0;
-    }
-
-    s3c_ram_unpin(ctx->zone->ram, &ctx->block_pin);
-
-    return 1;
 }
 
 
