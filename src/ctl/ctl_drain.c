@@ -35,14 +35,10 @@ drain_served(ctl_t *ctl, uint64_t *served)
 {
     json_t        *json;
     ctl_exit_t     end;
-    ctl_query_t    query;
     const json_t  *zones;
 
-    ctl_query_init(&query);
-    ctl_query_add(&query, "format", S3C_SLICE("json"));
     *served = 0;
-
-    end = ctl_node_ask(ctl, CTL_DOOR_STATUS, "GET", &query, &json);
+    end = ctl_node_status(ctl, &json);
 
     if (end != CTL_OK) {
         return end;
@@ -50,23 +46,17 @@ drain_served(ctl_t *ctl, uint64_t *served)
 
     zones = ctl_json_at(json, "zones");
 
-    if (!json_is_array(zones)) {
-        end = ctl_fail(ctl, CTL_WRONG, "no status of a node");
-    }
-
     for (size_t i = 0; i < json_array_size(zones); i++) {
         const json_t  *zone = json_array_get(zones, i);
 
-        if (ctl->conf.zone == NULL
-            || ctl_json_says(zone, "name", ctl->conf.zone))
-        {
+        if (ctl_node_zone_meant(ctl, zone)) {
             *served += ctl_json_u64(zone, "peers.served");
         }
     }
 
     json_decref(json);
 
-    return end;
+    return CTL_OK;
 }
 
 

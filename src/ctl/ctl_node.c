@@ -202,16 +202,40 @@ ctl_node_tell(ctl_t *ctl, ctl_door_t door, const ctl_query_t *query,
 
 
 ctl_exit_t
+ctl_node_status(ctl_t *ctl, json_t **json)
+{
+    ctl_exit_t   end;
+    ctl_query_t  query;
+
+    ctl_query_init(&query);
+    ctl_query_add(&query, "format", S3C_SLICE("json"));
+
+    end = ctl_node_ask(ctl, CTL_DOOR_STATUS, "GET", &query, json);
+
+    if (end == CTL_OK && !json_is_array(ctl_json_at(*json, "zones"))) {
+        json_decref(*json);
+        end = ctl_fail(ctl, CTL_WRONG, "no status of a node");
+    }
+
+    return end;
+}
+
+
+bool
+ctl_node_zone_meant(const ctl_t *ctl, const json_t *zone)
+{
+    return ctl->conf.zone == NULL
+           || ctl_json_says(zone, "name", ctl->conf.zone);
+}
+
+
+ctl_exit_t
 ctl_node_zone(ctl_t *ctl, const json_t *status, const json_t **zone)
 {
     size_t         n;
     const json_t  *zones = ctl_json_at(status, "zones");
 
     n = json_array_size(zones);
-
-    if (!json_is_array(zones)) {
-        return ctl_fail(ctl, CTL_WRONG, "no status of a node");
-    }
 
     if (ctl->conf.zone == NULL) {
         *zone = json_array_get(zones, 0);
@@ -225,7 +249,7 @@ ctl_node_zone(ctl_t *ctl, const json_t *status, const json_t **zone)
     for (size_t i = 0; i < n; i++) {
         *zone = json_array_get(zones, i);
 
-        if (ctl_json_says(*zone, "name", ctl->conf.zone)) {
+        if (ctl_node_zone_meant(ctl, *zone)) {
             return CTL_OK;
         }
     }

@@ -43,6 +43,10 @@ ctl_exit_t ctl_node_ask(ctl_t *ctl, ctl_door_t door, const char *method,
 ctl_exit_t ctl_node_tell(ctl_t *ctl, ctl_door_t door, const ctl_query_t *query,
     const ctl_body_t *body, const char *done, json_t **json);
 
+/* The status of the node, whose "zones" are an array. */
+ctl_exit_t ctl_node_status(ctl_t *ctl, json_t **json);
+/* Is this zone of it meant by the settings? */
+bool ctl_node_zone_meant(const ctl_t *ctl, const json_t *zone);
 /* The zone of the settings in a status, or its only one, else why not. */
 ctl_exit_t ctl_node_zone(ctl_t *ctl, const json_t *status,
     const json_t **zone);

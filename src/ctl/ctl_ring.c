@@ -120,13 +120,9 @@ ctl_ring(ctl_t *ctl)
 {
     json_t        *json;
     ctl_exit_t     end;
-    ctl_query_t    query;
     const json_t  *zone, *ring;
 
-    ctl_query_init(&query);
-    ctl_query_add(&query, "format", S3C_SLICE("json"));
-
-    end = ctl_node_ask(ctl, CTL_DOOR_STATUS, "GET", &query, &json);
+    end = ctl_node_status(ctl, &json);
 
     if (end != CTL_OK) {
         return end;

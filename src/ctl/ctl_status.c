@@ -302,13 +302,9 @@ ctl_status(ctl_t *ctl)
 {
     json_t        *json;
     ctl_exit_t     end;
-    ctl_query_t    query;
     const json_t  *zones;
 
-    ctl_query_init(&query);
-    ctl_query_add(&query, "format", S3C_SLICE("json"));
-
-    end = ctl_node_ask(ctl, CTL_DOOR_STATUS, "GET", &query, &json);
+    end = ctl_node_status(ctl, &json);
 
     if (end != CTL_OK) {
         return end;
@@ -316,10 +312,7 @@ ctl_status(ctl_t *ctl)
 
     zones = ctl_json_at(json, "zones");
 
-    if (!json_is_array(zones)) {
-        end = ctl_fail(ctl, CTL_WRONG, "no status of a node");
-
-    } else if (ctl->options.json) {
+    if (ctl->options.json) {
         ctl_json_print(stdout, json);
 
     } else {
@@ -328,9 +321,7 @@ ctl_status(ctl_t *ctl)
         for (size_t i = 0; i < json_array_size(zones); i++) {
             const json_t  *zone = json_array_get(zones, i);
 
-            if (ctl->conf.zone != NULL
-                && !ctl_json_says(zone, "name", ctl->conf.zone))
-            {
+            if (!ctl_node_zone_meant(ctl, zone)) {
                 continue;
             }
 

@@ -171,14 +171,6 @@ top_zone_row(ctl_table_t *table, const top_pair_t *zone)
 }
 
 
-static bool
-top_is_meant(const top_t *top, const json_t *zone)
-{
-    return top->ctl->conf.zone == NULL
-           || ctl_json_says(zone, "name", top->ctl->conf.zone);
-}
-
-
 static void
 top_zones(const top_t *top, FILE *out)
 {
@@ -197,7 +189,7 @@ top_zones(const top_t *top, FILE *out)
         top_pair_t     pair = top_pair(zone, before,
                                        top->now_s - top->before_s);
 
-        if (top_is_meant(top, zone)) {
+        if (ctl_node_zone_meant(top->ctl, zone)) {
             top_zone_row(&table, &pair);
         }
     }
@@ -345,7 +337,7 @@ top_frame(const top_t *top, FILE *out)
                                                          "zones"),
                                        top->now_s - top->before_s);
 
-        if (top_is_meant(top, zone)) {
+        if (ctl_node_zone_meant(top->ctl, zone)) {
             top_ring(&pair, out);
             top_buckets(&pair, out);
         }
@@ -374,7 +366,7 @@ top_json(const top_t *top)
                                                          "zones"),
                                        top->now_s - top->before_s);
 
-        if (!top_is_meant(top, zone)) {
+        if (!ctl_node_zone_meant(top->ctl, zone)) {
             continue;
         }
 
@@ -410,19 +402,10 @@ top_json(const top_t *top)
 static ctl_exit_t
 top_sample(top_t *top)
 {
-    json_t       *json;
-    ctl_exit_t    end;
-    ctl_query_t   query;
+    json_t      *json;
+    ctl_exit_t   end;
 
-    ctl_query_init(&query);
-    ctl_query_add(&query, "format", S3C_SLICE("json"));
-
-    end = ctl_node_ask(top->ctl, CTL_DOOR_STATUS, "GET", &query, &json);
-
-    if (end == CTL_OK && !json_is_array(ctl_json_at(json, "zones"))) {
-        json_decref(json);
-        end = ctl_fail(top->ctl, CTL_WRONG, "no status of a node");
-    }
+    end = ctl_node_status(top->ctl, &json);
 
     if (end != CTL_OK) {
         memcpy(top->error, top->ctl->error, sizeof(top->error));
