@@ -29,14 +29,16 @@ struct profile_s {
     ngx_event_t                 event;
     u_char                     *buf;           /* NULL: not in use */
     size_t                      len;
-    uint64_t                   *seen;          /* hashes of lines; 0: none */
+    uint64_t                   *seen;          /* hashes of what was read */
     ngx_uint_t                  nseen;
     unsigned                    full:1;        /* and that was said */
 };
 
 
 static ngx_int_t profile_use(profile_t *p);
-static ngx_uint_t profile_is_new(profile_t *p, s3c_slice_t line);
+static uint64_t profile_hash(ngx_http_s3_cache_ctx_t *ctx,
+    ngx_http_s3_cache_target_t *target, uint64_t first, uint64_t last);
+static ngx_uint_t profile_is_new(profile_t *p, uint64_t hash);
 static void profile_forget(profile_t *p);
 static void profile_flush(profile_t *p);
 static void profile_on_timer(ngx_event_t *ev);
@@ -119,7 +121,6 @@ ngx_http_s3_cache_profile_note(ngx_http_s3_cache_ctx_t *ctx,
     profile_t *p = ctx->conf->profile;
 
     uint64_t      first, last, size;
-    s3c_slice_t   line;
     s3c_writer_t  w;
 
     if (target->op.kind != S3C_OP_GET_OBJECT || ctx->head || ctx->page
@@ -161,6 +162,10 @@ ngx_http_s3_cache_profile_note(ngx_http_s3_cache_ctx_t *ctx,
         p->fd = p->file->fd;
     }
 
+    if (!profile_is_new(p, profile_hash(ctx, target, first, last))) {
+        return;
+    }
+
     if (BUF_BYTES - p->len < S3C_WARM_LINE_MAX) {
         profile_flush(p);
     }
@@ -168,10 +173,9 @@ ngx_http_s3_cache_profile_note(ngx_http_s3_cache_ctx_t *ctx,
     s3c_writer_init(&w, p->buf + p->len, BUF_BYTES - p->len);
     s3c_warm_line_print(&w, target->addr.bucket, target->addr.key,
                         target->op.version_id, first, last);
-    line = s3c_writer_slice(&w);
 
-    if (s3c_writer_ok(&w) && profile_is_new(p, line)) {
-        p->len += line.len;
+    if (s3c_writer_ok(&w)) {
+        p->len += s3c_writer_slice(&w).len;
 
         if (!p->event.timer_set) {
             ngx_add_timer(&p->event, FLUSH_MSEC);
@@ -212,14 +216,45 @@ profile_use(profile_t *p)
 }
 
 
-static ngx_uint_t
-profile_is_new(profile_t *p, s3c_slice_t line)
-{
-    uint64_t    hash;
-    ngx_uint_t  i;
+/* Not of the line, which costs ten times as much to print. What was passed may
+ * have no name here, and comes once more when it has one. */
 
-    hash = s3c_hash64(line.data, line.len);
-    hash = (hash != 0) ? hash : 1;
+static uint64_t
+profile_hash(ngx_http_s3_cache_ctx_t *ctx, ngx_http_s3_cache_target_t *target,
+    uint64_t first, uint64_t last)
+{
+    uint64_t  hash;
+    struct {
+        s3c_hash128_t  object;
+        uint64_t       version;
+        uint64_t       first;
+        uint64_t       last;
+    } what;
+
+    what.object = ctx->object;
+    what.version = 0;
+    what.first = first;
+    what.last = last;
+
+    if (what.object.lo == 0 && what.object.hi == 0) {
+        what.object.lo = s3c_hash64(target->addr.bucket.data,
+                                    target->addr.bucket.len);
+        what.object.hi = s3c_hash64(target->addr.key.data,
+                                    target->addr.key.len);
+        what.version = s3c_hash64(target->op.version_id.data,
+                                  target->op.version_id.len);
+    }
+
+    hash = s3c_hash64(&what, sizeof(what));
+
+    return (hash != 0) ? hash : 1;
+}
+
+
+static ngx_uint_t
+profile_is_new(profile_t *p, uint64_t hash)
+{
+    ngx_uint_t  i;
 
     for (i = hash & (SEEN - 1); p->seen[i] != 0; i = (i + 1) & (SEEN - 1)) {
         if (p->seen[i] == hash) {
