@@ -3,6 +3,7 @@
 with off, of clients that send the same signed headers to both."""
 
 import os
+import urllib.parse
 
 import botocore.auth
 import botocore.awsrequest
@@ -14,12 +15,13 @@ import servers
 
 SIZE = 4 << 10
 CONNECTIONS = 32
+PATH = urllib.parse.quote(servers.path_of(SIZE))       # as an SDK sends it
 PAIRS = (('direct', 'direct_keys'), ('normal', 'normal_keys'))
 
 
 def signed(srv, subject):
     """A file of headers as an SDK signs a GET with them."""
-    url = srv.url(subject, servers.path_of(SIZE))
+    url = srv.url(subject, PATH)
     request = botocore.awsrequest.AWSRequest(
         'GET', url, headers={'x-amz-checksum-mode': 'ENABLED'})
     botocore.auth.S3SigV4Auth(
@@ -41,12 +43,11 @@ def measure(srv, core, rounds, seconds):
     files = {s: signed(srv, s) for pair in PAIRS for s in pair}
 
     def once(subject):
-        return client.measure(srv, core, subject, servers.path_of(SIZE),
-                              CONNECTIONS, seconds,
+        return client.measure(srv, core, subject, PATH, CONNECTIONS, seconds,
                               f'headers={files[subject]}')
 
     for subject in files:                            # fills the cache
-        client.wrk(core, srv.url(subject, servers.path_of(SIZE)), 4, 1,
+        client.wrk(core, srv.url(subject, PATH), 4, 1,
                    f'headers={files[subject]}')
     found = client.interleaved([(s,) for s in files], rounds, once)
     return {subject: m for (subject,), m in found.items()}

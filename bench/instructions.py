@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.parse
 
 import client
 import servers
@@ -40,11 +41,14 @@ def count(cells, core, n=200, keep=None):
                 srv.port(subject),
                 headers(srv, subject) if callable(headers)
                 else client.HEADERS[headers])
+            path = servers.path_of(size)
+            if callable(headers):                    # signed as SDKs send it
+                path = urllib.parse.quote(path)
             for _ in range(WARM):
-                conn.get(servers.path_of(size))
+                conn.get(path)
             _dump(srv, 'warm')
             for _ in range(n):
-                conn.get(servers.path_of(size))
+                conn.get(path)
             total, path = _dump(srv, subject)
             conn.close()
             found[subject, size, headers] = total / n

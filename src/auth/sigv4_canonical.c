@@ -23,13 +23,6 @@ typedef struct {
 } canonical_param_t;
 
 
-static uint8_t
-canonical_lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-}
-
-
 /* One decoded byte of text whose escapes were found valid. */
 static uint8_t
 canonical_next_byte(s3c_slice_t *text)
@@ -181,7 +174,13 @@ static int
 canonical_name_cmp(s3c_slice_t a, s3c_slice_t b)
 {
     for (size_t i = 0; i < a.len && i < b.len; i++) {
-        int  diff = canonical_lower(a.data[i]) - canonical_lower(b.data[i]);
+        int  diff;
+
+        if (a.data[i] == b.data[i]) {
+            continue;
+        }
+
+        diff = s3c_slice_lower1(a.data[i]) - s3c_slice_lower1(b.data[i]);
 
         if (diff != 0) {
             return diff;
@@ -271,7 +270,7 @@ canonical_write_headers(s3c_writer_t *out,
 {
     for (unsigned i = 0; i < n; i++) {
         if (i > 0
-            && canonical_name_cmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+            && s3c_slice_eq_nocase(sorted[i - 1]->name, sorted[i]->name))
         {
             s3c_write_byte(out, ',');
 
@@ -291,9 +290,7 @@ canonical_write_headers(s3c_writer_t *out,
 
     for (unsigned i = 0; i < n; i++) {
         if (i > 0) {
-            if (canonical_name_cmp(sorted[i - 1]->name, sorted[i]->name)
-                == 0)
-            {
+            if (s3c_slice_eq_nocase(sorted[i - 1]->name, sorted[i]->name)) {
                 continue;
             }
 

@@ -184,8 +184,13 @@ parse_header_date(s3c_sigv4_parse_t *p)
     s3c_sigv4_claim_t  *claim = p->claim;
 
     if (p->headers_seen & S3C_SIGV4_BIT(S3C_SIGV4_H_AMZ_DATE)) {
-        st = s3c_sigv4_date_parse(p->headers[S3C_SIGV4_H_AMZ_DATE],
-                                  &claim->date_sec);
+        text = p->headers[S3C_SIGV4_H_AMZ_DATE];
+        st = s3c_sigv4_date_parse(text, &claim->date_sec);
+
+        if (st == S3C_OK) {
+            memcpy(claim->date, text.data, sizeof(claim->date));
+            return S3C_OK;
+        }
 
     } else if (p->headers_seen & S3C_SIGV4_BIT(S3C_SIGV4_H_DATE)) {
         text = p->headers[S3C_SIGV4_H_DATE];

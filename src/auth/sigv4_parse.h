@@ -18,6 +18,12 @@ typedef enum {
     S3C_SIGV4_H_N
 } s3c_sigv4_h_t;
 
+/* "host;x-amz-date", cut. */
+typedef struct {
+    unsigned     n;
+    s3c_slice_t  names[S3C_SIGV4_HEADERS_MAX];
+} s3c_sigv4_list_t;
+
 /* Query parameters that are credentials. */
 typedef enum {
     S3C_SIGV4_P_ALGORITHM,               /* these six: all or none */
@@ -88,7 +94,10 @@ bool s3c_sigv4_decode(s3c_sigv4_claim_t *claim, s3c_slice_t coded,
 bool s3c_sigv4_is_amz(s3c_slice_t name);
 /* Graphic ASCII: it goes into logs. */
 bool s3c_sigv4_access_key_is_valid(s3c_slice_t key);
-bool s3c_sigv4_list_has(s3c_slice_t signed_headers, s3c_slice_t name);
+/* false: too many. */
+bool s3c_sigv4_list_cut(s3c_slice_t signed_headers, s3c_sigv4_list_t *list);
+/* Which of them has this name, in any case; list->n: none. */
+unsigned s3c_sigv4_list_find(const s3c_sigv4_list_t *list, s3c_slice_t name);
 /* 64 lower-case hex digits. */
 bool s3c_sigv4_unhex(s3c_slice_t hex, uint8_t out[S3C_SHA256_BYTES]);
 /* HMAC of "algorithm LF date LF scope LF line LF line ..." */

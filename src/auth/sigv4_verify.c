@@ -3,8 +3,9 @@
  * Second step of a verification: is what the request claims true? Up to two
  * forms of the path are tried for each host that may have been signed:
  *
- *  path   decoded and encoded once, as AWS and its SDKs do;
- *         as it came, for clients that sign what they send ("%2f", "+").
+ *  path   as it came, which SDKs send as it is signed, and other clients sign
+ *         as they send it ("=", "%2f", "+");
+ *         decoded and encoded once, as AWS does, if that is another one.
  *  host   as it came; without a port that is a scheme's own; then the names
  *         that the configuration allows.
  *
@@ -104,63 +105,19 @@ verify_once(verify_t *v, const s3c_sigv4_claim_t *claim)
 }
 
 
-/* Is it what encoding the decoded path gives? Then one try is enough. */
-static bool
-verify_path_is_canonical(s3c_slice_t path)
-{
-    static const char  upper[] = "0123456789ABCDEF";
-
-    for (size_t i = 0; i < path.len; i++) {
-        uint8_t       c = path.data[i], code[3];
-        s3c_writer_t  w;
-
-        if (c != '%') {
-            s3c_writer_init(&w, code, sizeof(code));
-            s3c_uri_encode(&w, s3c_slice(&c, 1), true);
-
-            if (s3c_writer_slice(&w).len != 1) {
-                return false;
-            }
-
-            continue;
-        }
-
-        /* both digits are there: it was decoded */
-        if (memchr(upper, path.data[i + 1], 16) == NULL
-            || memchr(upper, path.data[i + 2], 16) == NULL)
-        {
-            return false;
-        }
-
-        c = (uint8_t) (s3c_http_hex(path.data[i + 1]) << 4
-                       | s3c_http_hex(path.data[i + 2]));
-        s3c_writer_init(&w, code, sizeof(code));
-        s3c_uri_encode(&w, s3c_slice(&c, 1), true);
-
-        if (s3c_writer_slice(&w).len != 3) {
-            return false;
-        }
-
-        i += 2;
-    }
-
-    return true;
-}
-
-
 static s3c_status_t
 verify_host(verify_t *v, s3c_sigv4_claim_t *claim, s3c_slice_t host)
 {
     s3c_status_t  st;
 
     v->headers[v->host_at].value = host;
-    v->req.path = v->path;
-    v->req.path_is_coded = false;
+    v->req.path = v->raw_path;
+    v->req.path_is_coded = true;
     st = verify_once(v, claim);
 
-    if (st == S3C_MISS && !verify_path_is_canonical(v->raw_path)) {
-        v->req.path = v->raw_path;
-        v->req.path_is_coded = true;
+    if (st == S3C_MISS && !s3c_uri_is_encoded(v->raw_path, true)) {
+        v->req.path = v->path;
+        v->req.path_is_coded = false;
         st = verify_once(v, claim);
     }
 
@@ -221,11 +178,16 @@ static s3c_status_t
 verify_gather(verify_t *v, const s3c_sigv4_wire_t *wire,
     const s3c_sigv4_claim_t *claim)
 {
-    unsigned      n = 0;
-    s3c_writer_t  w;
+    unsigned          n = 0;
+    s3c_writer_t      w;
+    s3c_sigv4_list_t  list;
+
+    if (!s3c_sigv4_list_cut(claim->signed_headers, &list)) {
+        return S3C_FULL;
+    }
 
     for (unsigned i = 0; i < wire->n_headers; i++) {
-        if (!s3c_sigv4_list_has(claim->signed_headers, wire->headers[i].name)) {
+        if (s3c_sigv4_list_find(&list, wire->headers[i].name) == list.n) {
             continue;
         }
 

@@ -8,6 +8,7 @@
 void
 s3c_write_lower(s3c_writer_t *w, s3c_slice_t s)
 {
+    size_t   i;
     uint8_t  *to = w->pos;
 
     if (w->overflow || s3c_writer_room(w) < s.len) {
@@ -15,13 +16,17 @@ s3c_write_lower(s3c_writer_t *w, s3c_slice_t s)
         return;
     }
 
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t  c = s.data[i];
+    for (i = 0; i + 8 <= s.len; i += 8) {
+        uint64_t  lower = s3c_slice_lower8(s.data + i);
 
-        *to++ = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+        memcpy(to + i, &lower, sizeof(lower));
     }
 
-    w->pos = to;
+    for ( /* the rest */ ; i < s.len; i++) {
+        to[i] = s3c_slice_lower1(s.data[i]);
+    }
+
+    w->pos = to + s.len;
 }
 
 

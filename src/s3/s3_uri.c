@@ -90,3 +90,39 @@ s3c_uri_encode(s3c_writer_t *w, s3c_slice_t bytes, bool keep_slash)
         s3c_write_bytes(w, bytes.data + plain, bytes.len - plain);
     }
 }
+
+
+bool
+s3c_uri_is_encoded(s3c_slice_t text, bool keep_slash)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        bool     escaped = text.data[i] == '%';
+        uint8_t  c = text.data[i];
+
+        if (escaped) {
+            int  high, low;
+
+            if (text.len - i < 3) {
+                return false;
+            }
+
+            high = s3c_http_hex(text.data[i + 1]);
+            low = s3c_http_hex(text.data[i + 2]);
+
+            if (high < 0 || low < 0 || text.data[i + 1] >= 'a'
+                || text.data[i + 2] >= 'a')
+            {
+                return false;
+            }
+
+            c = (uint8_t) (high << 4 | low);
+            i += 2;
+        }
+
+        if (escaped == (uri_is_unreserved(c) || (c == '/' && keep_slash))) {
+            return false;
+        }
+    }
+
+    return true;
+}

@@ -17,5 +17,7 @@ s3c_status_t s3c_uri_decode(s3c_writer_t *w, s3c_slice_t text,
 /* Unreserved A-Za-z0-9-_.~ stay, also '/' when keep_slash; others %XX with
  * upper-case hex (SigV4 UriEncode). */
 void s3c_uri_encode(s3c_writer_t *w, s3c_slice_t bytes, bool keep_slash);
+/* Is it just what s3c_uri_encode() makes of its decoded bytes? */
+bool s3c_uri_is_encoded(s3c_slice_t text, bool keep_slash);
 
 #endif

@@ -344,6 +344,8 @@ s3c_s3_copy_source_parse(s3c_slice_t value, s3c_s3_address_t *addr)
 s3c_payload_t
 s3c_s3_payload(s3c_slice_t value)
 {
+    uint8_t  others = 0;                 /* than hex digits */
+
     static const struct {
         s3c_slice_t    word;
         s3c_payload_t  payload;
@@ -375,15 +377,11 @@ s3c_s3_payload(s3c_slice_t value)
         return S3C_PAYLOAD_INVALID;
     }
 
-    for (size_t i = 0; i < value.len; i++) {
-        uint8_t  c = value.data[i];
+    for (size_t i = 0; i < 64; i++) {
+        uint8_t  c = value.data[i], letter = c | 0x20;
 
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')
-              || (c >= 'A' && c <= 'F')))
-        {
-            return S3C_PAYLOAD_INVALID;
-        }
+        others |= (uint8_t) (c - '0') > 9 && (uint8_t) (letter - 'a') > 5;
     }
 
-    return S3C_PAYLOAD_HASH;
+    return others ? S3C_PAYLOAD_INVALID : S3C_PAYLOAD_HASH;
 }

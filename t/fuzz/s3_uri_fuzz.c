@@ -33,7 +33,8 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 
     if (!s3c_writer_ok(&p) || !s3c_writer_ok(&c)
         || s3c_uri_decode(&b, s3c_writer_slice(&c), in[0] & 1) != S3C_OK
-        || !s3c_slice_eq(s3c_writer_slice(&p), s3c_writer_slice(&b)))
+        || !s3c_slice_eq(s3c_writer_slice(&p), s3c_writer_slice(&b))
+        || !s3c_uri_is_encoded(s3c_writer_slice(&c), in[0] & 2))
     {
         abort();
     }

@@ -240,6 +240,29 @@ signed_headers_are_a_list_of_what_is_there(void **state)
 }
 
 
+static void
+a_list_of_signed_headers_has_an_end(void **state)
+{
+    char  names[1024] = "host;x-amz-date;x-amz-content-sha256", name[8];
+
+    (void) state;
+
+    with_names(names);
+
+    for (unsigned n = 3; n <= S3C_SIGV4_HEADERS_MAX; n++) {
+        request_check(&request, names, n == 3 ? S3C_ERR_NONE
+                                              : S3C_ERR_AUTH_HEADER_MALFORMED,
+                      NULL);
+        (void) snprintf(name, sizeof(name), ";h%u", n);
+        (void) strcat(names, name);
+        with_names(names);
+    }
+
+    request_check(&request, "one more than there may be",
+                  S3C_ERR_AUTH_HEADER_MALFORMED, NULL);
+}
+
+
 /* The hole of 2026: a good signature, and a header beside it. */
 static void
 each_amz_header_is_signed(void **state)
@@ -321,6 +344,7 @@ main(void)
         cmocka_unit_test(access_keys_and_regions_have_a_largest_length),
         cmocka_unit_test(a_region_is_one_of_those_allowed),
         cmocka_unit_test(signed_headers_are_a_list_of_what_is_there),
+        cmocka_unit_test(a_list_of_signed_headers_has_an_end),
         cmocka_unit_test(each_amz_header_is_signed),
         cmocka_unit_test(a_signature_is_64_lower_case_digits),
     };

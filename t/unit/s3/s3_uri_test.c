@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -126,6 +127,54 @@ only_the_unreserved_stay(void **state)
 }
 
 
+/* By its definition: decoded and encoded again it is the same. All texts of one
+ * byte, and all escapes in both cases. */
+static void
+what_is_encoded_is_told_from_what_is_not(void **state)
+{
+    static const char *const  rows[] = {
+        "", "/", "a%20b", "a b", "/a=b", "/a%3Db", "/a%3db", "%", "%4", "a%2",
+        "%zz", "%2F", "%41", "%7E", "~", "+", "%2B", "%25", "%2525", "%00",
+        "/a//b/../c", "\xc3\xa9", "%C3%A9", "%C3%a9", "%G0", "%0G", "%5F%",
+    };
+
+    (void) state;
+
+    for (size_t i = 0; i < LEN(rows) + 256 + 512; i++) {
+        char          escape[4];
+        uint8_t       plain[64], again[192], byte = (uint8_t) i;
+        bool          same;
+        s3c_slice_t   row;
+        s3c_writer_t  w, e;
+
+        if (i < LEN(rows)) {
+            row = text(rows[i]);
+
+        } else if (i - LEN(rows) < 256) {
+            row = s3c_slice(&byte, 1);
+
+        } else {
+            (void) snprintf(escape, sizeof(escape), i & 1 ? "%%%02X" : "%%%02x",
+                            (unsigned) (i - LEN(rows) - 256) / 2);
+            row = text(escape);
+        }
+
+        for (int keep_slash = 0; keep_slash < 2; keep_slash++) {
+            s3c_writer_init(&w, plain, sizeof(plain));
+            s3c_writer_init(&e, again, sizeof(again));
+            same = s3c_uri_decode(&w, row, false) == S3C_OK;
+
+            if (same) {
+                s3c_uri_encode(&e, s3c_writer_slice(&w), keep_slash);
+                same = s3c_slice_eq(s3c_writer_slice(&e), row);
+            }
+
+            assert_int_equal(s3c_uri_is_encoded(row, keep_slash), same);
+        }
+    }
+}
+
+
 static void
 an_overflow_shows_in_the_writer(void **state)
 {
@@ -151,6 +200,7 @@ main(void)
         cmocka_unit_test(bytes_are_decoded_once_and_not_touched_otherwise),
         cmocka_unit_test(a_broken_escape_is_invalid),
         cmocka_unit_test(only_the_unreserved_stay),
+        cmocka_unit_test(what_is_encoded_is_told_from_what_is_not),
         cmocka_unit_test(an_overflow_shows_in_the_writer),
     };
 
