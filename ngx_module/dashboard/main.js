@@ -111,6 +111,7 @@ async function start() {
   makeCharts();
   makeStores();
   makeWarm();
+  makeChecked();
   makeRing();
   makeBuckets();
   makeHot();

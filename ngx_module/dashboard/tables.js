@@ -158,6 +158,23 @@ function makeWarm() {
   });
 }
 
+/* Shadow verify and scrubs, from when they first looked at something. */
+function makeChecked() {
+  const t = table(['What', 'Whole', 'Wrong', 'Not known'], 'Bytes that were checked');
+  const p = panel('Checked bytes', 'full checked', 'since the start', t.box);
+  panels.push({
+    draw: () => {
+      const z = model.now, v = z.verify, flash = key => z.stores.reduce((n, s) => n + s.scrub[key], 0);
+      const rows = [['answers, compared with the origin', v.same, v.mismatch, v.changed + v.gone + v.error + v.shed],
+        ['entries in memory, read again', z.scrub.entries - z.scrub.failures, z.scrub.failures, 0],
+        ['records on flash, read again', flash('records'), flash('failures'), 0]].filter(r => r[1] + r[2] + r[3] > 0);
+      p.hidden = !rows.length;
+      t.set(rows.map(([what, whole, wrong, unknown]) => [what, say(whole, 'count'),
+        wrong ? span(dot('var(--bad)'), say(wrong, 'count')) : say(0, 'count'), say(unknown, 'count')]), '');
+    },
+  });
+}
+
 const REACH = { self: 'good', up: 'good', resting: 'bad', unasked: '' };
 const REACH_NAMES = { self: 'this node', up: 'answers', resting: 'does not answer', unasked: 'not asked yet' };
 

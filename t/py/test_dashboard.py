@@ -307,6 +307,28 @@ def test_a_warm_up_is_seen_while_it_runs(origin, make_dash, page):
     assert not page.errors()
 
 
+def test_bytes_that_were_checked_are_seen(origin, make_dash, page):
+    nginx = make_dash(location='s3_cache_verify 100%;')
+    origin.put('bkt', 'good', b'g' * 3000)
+    origin.put('bkt', 'bad', b'x' * 3000, etag='"one"')
+    opened(page, nginx)
+    hidden = 'return document.querySelector(".checked").hidden'
+    assert page.run(hidden)
+    for key in ('good', 'bad'):
+        nginx.get(f'/bkt/{key}')
+    # other bytes under the same ETag, as of a cache that is wrong
+    origin.put('bkt', 'bad', b'y' * 3000, etag='"one"')
+    for key in ('good', 'bad'):
+        nginx.get(f'/bkt/{key}')
+
+    def cells():
+        return row(page, 'Bytes that were checked',
+                   'answers, compared with the origin')
+    page.wait(lambda: cells() and cells()[1:3] == ['1', '1'],
+              lambda: (cells(), nginx.zone()['verify']), 40)
+    assert not page.run(hidden) and not page.errors()
+
+
 def test_nothing_that_is_slipped_in_runs(make_dash, page):
     nginx = make_dash()
     opened(page, nginx)
