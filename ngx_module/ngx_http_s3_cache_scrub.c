@@ -13,6 +13,8 @@
 #define SLICE_BYTES  (128 * 1024)      /* in one turn of the event loop */
 #define SLOW_MSEC    1000              /* between two passes, two tries */
 
+#define LINES_A_MINUTE  10             /* of a worker, in the log */
+
 
 static void ngx_http_s3_cache_scrub_tick(ngx_event_t *ev);
 static ngx_msec_t ngx_http_s3_cache_scrub_some(
@@ -107,7 +109,8 @@ ngx_http_s3_cache_scrub_some(ngx_http_s3_cache_zone_t *zone)
 }
 
 
-/* Its name, if it is an object's record: that of a block is not known. */
+/* Its name, if it is an object's record: that of a block is not known. Of many
+ * only some are told: they are counted. */
 
 static void
 ngx_http_s3_cache_scrub_bad(void *ctx, const s3c_ram_pin_t *pin)
@@ -122,6 +125,19 @@ ngx_http_s3_cache_scrub_bad(void *ctx, const s3c_ram_pin_t *pin)
     struct iovec            iov;
     const s3c_record_sh_t  *rec;
 
+    static time_t      minute;
+    static ngx_uint_t  said;
+
+    if (ngx_time() / 60 != minute) {
+        minute = ngx_time() / 60;
+        said = 0;
+    }
+
+    if (said == LINES_A_MINUTE) {
+        return;
+    }
+
+    said++;
     n = 1;
     size = s3c_ram_size(zone->ram, pin);
     name = S3C_SLICE("a block");
@@ -153,5 +169,7 @@ ngx_http_s3_cache_scrub_bad(void *ctx, const s3c_ram_pin_t *pin)
 
     ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
                   "s3_cache_zone \"%V\": %uz bytes in memory have changed, "
-                  "%*s is dropped", &zone->name, size, name.len, name.data);
+                  "%*s is dropped%s", &zone->name, size, name.len, name.data,
+                  said == LINES_A_MINUTE
+                  ? "; more of this minute are only counted" : "");
 }
