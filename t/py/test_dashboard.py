@@ -310,14 +310,14 @@ def test_a_warm_up_is_seen_while_it_runs(origin, make_dash, page):
 def test_bytes_that_were_checked_are_seen(origin, make_dash, page):
     nginx = make_dash(location='s3_cache_verify 100%;')
     origin.put('bkt', 'good', b'g' * 3000)
-    origin.put('bkt', 'bad', b'x' * 3000, etag='"one"')
+    origin.put('bkt', 'bad', b'x' * 3000, etag='"one"', last_modified=1)
     opened(page, nginx)
     hidden = 'return document.querySelector(".checked").hidden'
     assert page.run(hidden)
     for key in ('good', 'bad'):
         nginx.get(f'/bkt/{key}')
-    # other bytes under the same ETag, as of a cache that is wrong
-    origin.put('bkt', 'bad', b'y' * 3000, etag='"one"')
+    # other bytes of the same version, as of a cache that is wrong
+    origin.put('bkt', 'bad', b'y' * 3000, etag='"one"', last_modified=1)
     for key in ('good', 'bad'):
         nginx.get(f'/bkt/{key}')
 
