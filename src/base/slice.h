@@ -60,25 +60,25 @@ s3c_slice_lower1(uint8_t c)
 static inline bool
 s3c_slice_eq_nocase(s3c_slice_t a, s3c_slice_t b)
 {
-    size_t  i;
+    size_t          n = a.len;
+    const uint8_t  *x = a.data, *y = b.data;
 
     /* most are seen to differ by their length or first byte */
     if (a.len != b.len
-        || (a.len > 0 && ((a.data[0] ^ b.data[0]) & ~0x20) != 0))
+        || (n > 0 && ((x[0] ^ y[0]) & ~0x20) != 0))
     {
         return false;
     }
 
-    for (i = 0; i + 8 <= a.len; i += 8) {
-        if (memcmp(a.data + i, b.data + i, 8) != 0
-            && s3c_slice_lower8(a.data + i) != s3c_slice_lower8(b.data + i))
+    for ( /* whole words */ ; n >= 8; n -= 8, x += 8, y += 8) {
+        if (memcmp(x, y, 8) != 0 && s3c_slice_lower8(x) != s3c_slice_lower8(y))
         {
             return false;
         }
     }
 
-    for ( /* the rest */ ; i < a.len; i++) {
-        if (s3c_slice_lower1(a.data[i]) != s3c_slice_lower1(b.data[i])) {
+    for ( /* the rest */ ; n > 0; n--, x++, y++) {
+        if (s3c_slice_lower1(*x) != s3c_slice_lower1(*y)) {
             return false;
         }
     }
