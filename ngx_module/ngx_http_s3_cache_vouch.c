@@ -140,6 +140,12 @@ vouch_look(ngx_event_t *ev)
                           "s3_cache_peers \"%V\": all nodes answer for what "
                           "they write again", &peers->name);
 
+        } else if (!s3c_vouch_was_known(&peers->shared->vouch, now)) {
+            ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                          "s3_cache_peers \"%V\": a node does not know this "
+                          "one, and tells it of nothing: what is kept is "
+                          "validated for each read", &peers->name);
+
         } else {
             ngx_log_error(NGX_LOG_WARN, ev->log, 0,
                           "s3_cache_peers \"%V\": a node does not answer for "
@@ -240,7 +246,14 @@ word_on_idle(ngx_http_s3_cache_ask_t *ask)
 static void
 word_on_end(ngx_http_s3_cache_ask_t *ask, ngx_uint_t code)
 {
-    ((word_t *) ask)->out = 0;
+    word_t *word = (word_t *) ask;
+
+    word->out = 0;
+
+    if (code == NGX_HTTP_S3_CACHE_FILL_ELSEWHERE) {
+        s3c_vouch_shunned(&ask->near->peers->shared->vouch, word->node,
+                          ngx_http_s3_cache_now_exact());
+    }
 }
 
 
@@ -279,7 +292,11 @@ ngx_http_s3_cache_vouched(ngx_http_s3_cache_ctx_t *ctx)
         return 0;
     }
 
-    return validated <= now && now - validated < peers->staleness;
+    /* who cannot reach the others may be late; who reaches them, and is told
+       nothing since they do not know it, need not be */
+
+    return validated <= now && now - validated < peers->staleness
+           && s3c_vouch_was_known(&peers->shared->vouch, validated);
 }
 
 

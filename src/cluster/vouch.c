@@ -53,6 +53,14 @@ s3c_vouch_stands(const s3c_vouch_sh_t *v, uint64_t now_ms)
 
 
 bool
+s3c_vouch_was_known(const s3c_vouch_sh_t *v, uint64_t validated_ms)
+{
+    return validated_ms
+           >= atomic_load(&((s3c_vouch_sh_t *) v)->shunned_ms);
+}
+
+
+bool
 s3c_vouch_is_new(const s3c_vouch_sh_t *v)
 {
     return atomic_load(&((s3c_vouch_sh_t *) v)->until_ms) == 0;
@@ -216,6 +224,7 @@ s3c_vouch_heard(s3c_vouch_sh_t *v, uint64_t name, uint64_t boot,
 
         row->boot = boot;
         row->missed = missed;
+        row->shuns_ms = 0;
 
         if (asked_ms > row->heard_ms) {
             row->heard_ms = asked_ms;
@@ -223,6 +232,46 @@ s3c_vouch_heard(s3c_vouch_sh_t *v, uint64_t name, uint64_t boot,
     }
 
     s3c_robust_lock_drop(&v->lock);
+}
+
+
+void
+s3c_vouch_shunned(s3c_vouch_sh_t *v, uint64_t name, uint64_t now_ms)
+{
+    s3c_vouch_row_sh_t  *row;
+
+    if (!vouch_lock(v)) {
+        return;
+    }
+
+    row = vouch_row_locked(v, name);
+
+    if (row != NULL) {
+        row->shuns_ms = now_ms;
+        atomic_store(&v->shunned_ms, UINT64_MAX);
+    }
+
+    s3c_robust_lock_drop(&v->lock);
+}
+
+
+/* Is it over? Then what was validated until now may be old. */
+static void
+vouch_end_shun_locked(s3c_vouch_sh_t *v, uint64_t life_ms, uint64_t now_ms)
+{
+    if (atomic_load(&v->shunned_ms) != UINT64_MAX) {
+        return;
+    }
+
+    for (uint32_t i = 0; i < v->rows_used; i++) {
+        if (v->rows[i].listed && v->rows[i].shuns_ms != 0
+            && now_ms < v->rows[i].shuns_ms + life_ms)
+        {
+            return;
+        }
+    }
+
+    atomic_store(&v->shunned_ms, now_ms);
 }
 
 
@@ -282,6 +331,7 @@ s3c_vouch_judge(s3c_vouch_sh_t *v, const uint64_t *names, uint32_t n,
         }
     }
 
+    vouch_end_shun_locked(v, life_ms, now_ms);
     stands = oldest != 0 && now_ms < oldest + life_ms;
 
     /* what the one that left could not tell nobody will */

@@ -11,6 +11,9 @@
  *            (`since`) is as good as at its origin.
  *   lapsed   one of them has not. What is kept may be older than it by a write
  *            that nobody told.
+ *   shunned  one of them has answered that it does not know this node, and so
+ *            tells it of nothing. Then nothing that is kept is good for any
+ *            time.
  *
  * It begins anew (`since` is now) when it had lapsed; when another node says
  * that it could not tell this one of something; when that node has begun a new
@@ -42,6 +45,7 @@ typedef struct {
     uint64_t              heard_ms;    /* it was asked then, and answered */
     uint64_t              owed;        /* what it has not been told by this one */
     uint64_t              granted_ms;  /* it was last told how much that is */
+    uint64_t              shuns_ms;    /* it did not know this one; 0: it does */
     uint64_t              round;       /* of the last judge() that named it */
     uint32_t              listed;
     uint32_t              unused;
@@ -51,6 +55,7 @@ typedef struct {
     s3c_robust_lock_sh_t  lock;
     _Atomic uint64_t      since_ms;
     _Atomic uint64_t      until_ms;
+    _Atomic uint64_t      shunned_ms;  /* until then; UINT64_MAX: it is */
     uint64_t              round;
     uint32_t              rows_used;
     s3c_vouch_row_sh_t    rows[S3C_VOUCH_ROWS];
@@ -64,6 +69,11 @@ bool s3c_vouch_holds(const s3c_vouch_sh_t *v, uint64_t validated_ms,
     uint64_t now_ms);
 /* Whether all do at the moment, whatever the age. */
 bool s3c_vouch_stands(const s3c_vouch_sh_t *v, uint64_t now_ms);
+
+/* Was this node known, when this was validated and since then, to all who have
+ * answered? If not, even that which was validated lately is older than some
+ * write that it will never be told of. */
+bool s3c_vouch_was_known(const s3c_vouch_sh_t *v, uint64_t validated_ms);
 
 /* Has it never stood yet? */
 bool s3c_vouch_is_new(const s3c_vouch_sh_t *v);
@@ -82,6 +92,9 @@ bool s3c_vouch_is_granted(s3c_vouch_sh_t *v, uint64_t name, uint64_t life_ms,
  * and could not tell so much, ever. */
 void s3c_vouch_heard(s3c_vouch_sh_t *v, uint64_t name, uint64_t boot,
     uint64_t missed, uint64_t asked_ms, uint64_t now_ms);
+/* It has answered that it does not know this node. Counts until it is heard, has
+ * left, or has been silent for `life_ms` of judge(). */
+void s3c_vouch_shunned(s3c_vouch_sh_t *v, uint64_t name, uint64_t now_ms);
 /* Now and then: these are the other nodes, each of which is believed for
  * `life_ms` after it was asked. Answers whether all of them are. */
 bool s3c_vouch_judge(s3c_vouch_sh_t *v, const uint64_t *names, uint32_t n,

@@ -29,12 +29,12 @@ class Ring:
                 f'    {self.times}\n    {more}\n}}\n')
 
     def make(self, name, at, more='', member='', port=None, lease=LEASE_MS,
-             **pieces):
+             peers='', **pieces):
         self.ports[name] = port = port or ports.reserve()
         node = self.make_nginx(
             http=nginx_lib.s3_zone()
             + f's3_cache_peers hot {{\n    member 127.0.0.1:{port} {member};\n'
-              f'    self {name};\n    secret "{SECRET}";\n}}\n'
+              f'    self {name};\n    secret "{SECRET}";\n    {peers}\n}}\n'
             + '@redis@'
             + f'server {{ listen 127.0.0.1:{port}; '
               'location / { s3_cache_peer_endpoint hot; } }\n',

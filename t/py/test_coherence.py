@@ -370,6 +370,35 @@ def test_who_may_have_been_forgotten_does_not_write_past_a_node(
     rings.close()
 
 
+def test_who_is_not_known_to_the_others_reads_nothing_old(
+        make_nginx, make_redis, origin):
+    """A node that stood still was dropped by the others, and Redis dies before
+    they see it again. It reaches them, and is told of nothing."""
+    redis = make_redis()
+    rings = redis_ring(make_nginx)
+    a, b = rings.start('ab', server(redis), peers='staleness 2s;',
+                       server=s3_location(origin.url, valid='200 1h'))
+    agree([a, b], 'a b')
+    wait.until(lambda: vouched(a) and vouched(b), 'both to vouch')
+    with stopped(a):
+        agree([b], 'b')
+        redis.kill()
+    wait.until(lambda: not vouched(a), 'its word to be over')
+    for version in range(30):
+        body = b'%d' % version
+        assert put(b, body).status == 200
+        for _ in range(2):
+            assert get(a, '/bkt/key').body == body
+    # and all is as before when they see it
+    redis.start()
+    agree([a, b], 'a b')
+    wait.until(lambda: vouched(a) and vouched(b), 'both to vouch')
+    assert put(b, b'last').status == 200
+    wait.until(lambda: get(a, '/bkt/key')['X-Cache'] == 'HIT', 'a hit')
+    assert get(a, '/bkt/key').body == b'last'
+    rings.close()
+
+
 # --- what was written past the ring ------------------------------------------
 
 def listens(origin, more=''):

@@ -195,6 +195,60 @@ who_comes_has_time_to_be_heard_and_who_leaves_takes_its_debts(void **state)
 }
 
 
+/* It reaches the others, and they tell it of nothing. */
+static void
+who_is_not_known_believes_nothing(void **state)
+{
+    (void) state;
+
+    settle(1000);
+    assert_true(s3c_vouch_was_known(v, 990));
+
+    s3c_vouch_shunned(v, 2, 1010);
+    assert_false(s3c_vouch_was_known(v, 1010));
+    assert_false(s3c_vouch_was_known(v, 5000));
+    /* its word of before is in force: for as long it is told */
+    assert_true(s3c_vouch_holds(v, 1000, 1010));
+
+    /* as long as that is its last word, and it says so again and again */
+    assert_false(s3c_vouch_judge(v, both, 2, LIFE, 1105));
+    assert_false(s3c_vouch_was_known(v, 1105));
+    s3c_vouch_shunned(v, 2, 1106);
+    assert_false(s3c_vouch_judge(v, both, 2, LIFE, 1190));
+    assert_false(s3c_vouch_was_known(v, 1190));
+
+    /* known again: what was validated meanwhile may be old, too */
+    s3c_vouch_heard(v, 2, 22, 0, 1195, 1196);
+    assert_false(s3c_vouch_was_known(v, 1196));
+    assert_false(s3c_vouch_judge(v, both, 2, LIFE, 1197));
+    assert_false(s3c_vouch_was_known(v, 1196));
+    assert_true(s3c_vouch_was_known(v, 1197));
+}
+
+
+static void
+who_shuns_is_forgotten_when_it_is_silent_or_gone(void **state)
+{
+    (void) state;
+
+    settle(1000);
+    s3c_vouch_shunned(v, 2, 1010);
+    (void) s3c_vouch_judge(v, both, 2, LIFE, 1109);
+    assert_false(s3c_vouch_was_known(v, 1109));
+    (void) s3c_vouch_judge(v, both, 2, LIFE, 1110);
+    assert_false(s3c_vouch_was_known(v, 1109));
+    assert_true(s3c_vouch_was_known(v, 1110));
+
+    s3c_vouch_shunned(v, 2, 1120);
+    s3c_vouch_shunned(v, 1, 1120);
+    (void) s3c_vouch_judge(v, both, 1, LIFE, 1121);
+    assert_false(s3c_vouch_was_known(v, 1121));
+    s3c_vouch_heard(v, 1, 11, 0, 1122, 1122);
+    (void) s3c_vouch_judge(v, both, 1, LIFE, 1123);
+    assert_true(s3c_vouch_was_known(v, 1123));
+}
+
+
 static void
 there_is_room_for_names_that_come_and_go(void **state)
 {
@@ -231,6 +285,8 @@ main(void)
         test(who_was_told_that_all_is_well_believes_it_for_a_while),
         test(a_new_life_does_not_know_what_it_owes),
         test(who_comes_has_time_to_be_heard_and_who_leaves_takes_its_debts),
+        test(who_is_not_known_believes_nothing),
+        test(who_shuns_is_forgotten_when_it_is_silent_or_gone),
         test(there_is_room_for_names_that_come_and_go),
     };
 
