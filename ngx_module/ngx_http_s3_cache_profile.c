@@ -36,8 +36,8 @@ struct profile_s {
 
 
 static ngx_int_t profile_use(profile_t *p);
-static uint64_t profile_hash(ngx_http_s3_cache_ctx_t *ctx,
-    ngx_http_s3_cache_target_t *target, uint64_t first, uint64_t last);
+static uint64_t profile_hash(ngx_http_s3_cache_target_t *target,
+    uint64_t first, uint64_t last);
 static ngx_uint_t profile_is_new(profile_t *p, uint64_t hash);
 static void profile_forget(profile_t *p);
 static void profile_flush(profile_t *p);
@@ -162,7 +162,7 @@ ngx_http_s3_cache_profile_note(ngx_http_s3_cache_ctx_t *ctx,
         p->fd = p->file->fd;
     }
 
-    if (!profile_is_new(p, profile_hash(ctx, target, first, last))) {
+    if (!profile_is_new(p, profile_hash(target, first, last))) {
         return;
     }
 
@@ -216,36 +216,22 @@ profile_use(profile_t *p)
 }
 
 
-/* Not of the line, which costs ten times as much to print. What was passed may
- * have no name here, and comes once more when it has one. */
+/* Of the names, as the line has them: not of the line, which costs ten times as
+ * much to print, nor of ctx->object, which is another one after a purge. */
 
 static uint64_t
-profile_hash(ngx_http_s3_cache_ctx_t *ctx, ngx_http_s3_cache_target_t *target,
-    uint64_t first, uint64_t last)
+profile_hash(ngx_http_s3_cache_target_t *target, uint64_t first, uint64_t last)
 {
-    uint64_t  hash;
-    struct {
-        s3c_hash128_t  object;
-        uint64_t       version;
-        uint64_t       first;
-        uint64_t       last;
-    } what;
+    uint64_t  hash, what[5];
 
-    what.object = ctx->object;
-    what.version = 0;
-    what.first = first;
-    what.last = last;
+    what[0] = s3c_hash64(target->addr.bucket.data, target->addr.bucket.len);
+    what[1] = s3c_hash64(target->addr.key.data, target->addr.key.len);
+    what[2] = s3c_hash64(target->op.version_id.data,
+                         target->op.version_id.len);
+    what[3] = first;
+    what[4] = last;
 
-    if (what.object.lo == 0 && what.object.hi == 0) {
-        what.object.lo = s3c_hash64(target->addr.bucket.data,
-                                    target->addr.bucket.len);
-        what.object.hi = s3c_hash64(target->addr.key.data,
-                                    target->addr.key.len);
-        what.version = s3c_hash64(target->op.version_id.data,
-                                  target->op.version_id.len);
-    }
-
-    hash = s3c_hash64(&what, sizeof(what));
+    hash = s3c_hash64(what, sizeof(what));
 
     return (hash != 0) ? hash : 1;
 }

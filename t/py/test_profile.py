@@ -32,6 +32,24 @@ def get(nginx, key, span=None, method='GET'):
                         [('Range', f'bytes={span}')] if span else [])
 
 
+def test_what_is_read_anew_after_a_purge_is_one_line(make_gateway, origin):
+    gateway = make_gateway(origin, valid=HOUR, http=HTTP, server=SERVER,
+                           workers=1,
+                           location='s3_cache_profile @dir@/profile;')
+    for key in ('once', 'k', 'last'):
+        origin.put('bkt', key, b'x' * 1000)
+    get(gateway, 'once')
+    for what in ('key&bucket=bkt&key=k', 'bucket&bucket=bkt', 'all'):
+        get(gateway, 'k')
+        get(gateway, 'k')
+        # read past the cache, it is the same
+        raw_http.ask(gateway.port(), 'GET', '/bkt/k?partNumber=1')
+        assert raw_http.ask(gateway.port(), 'POST',
+                            f'/-/admin?purge={what}').status == 200
+    get(gateway, 'last')
+    assert lines(gateway, 3) == ['bkt/once', 'bkt/k', 'bkt/last']
+
+
 @pytest.mark.parametrize('more', ['', 's3_cache_direct_send on;'])
 def test_what_was_read_is_warmed(make_gateway, origin, more):
     gateway = make_gateway(
