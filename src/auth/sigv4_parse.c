@@ -347,6 +347,11 @@ s3c_sigv4_parse(const s3c_sigv4_wire_t *wire, const s3c_sigv4_rules_t *rules,
     }
 
     if (!header && !query && !query_v2) {
+        if (p.headers_seen & S3C_SIGV4_BIT(S3C_SIGV4_H_TOKEN)) {
+            /* half of credentials: it is nobody who is anonymous */
+            return s3c_sigv4_refuse(claim, S3C_ERR_ACCESS_DENIED, NULL);
+        }
+
         claim->kind = S3C_SIGNED_NOT;
         return S3C_OK;
     }
