@@ -146,6 +146,8 @@ struct ngx_http_s3_cache_zone_s {
     ngx_event_t                 wake_event;    /* posted */
     ngx_event_t                 sweep_event;
     ngx_event_t                 scrub_event;   /* see scrub.c */
+    time_t                      scrub_minute;  /* that lines are counted in */
+    ngx_uint_t                  scrub_lines;
     struct s3c_history_sh_s    *history;       /* see history.h; or NULL */
     ngx_queue_t                *watchers;      /* by fill number */
     ngx_uint_t                  nwatches;      /* in all of them */

@@ -13,7 +13,7 @@
 #define SLICE_BYTES  (128 * 1024)      /* in one turn of the event loop */
 #define SLOW_MSEC    1000              /* between two passes, two tries */
 
-#define LINES_A_MINUTE  10             /* of a worker, in the log */
+#define LINES_A_MINUTE  10             /* of a zone, in the log */
 
 
 static void ngx_http_s3_cache_scrub_tick(ngx_event_t *ev);
@@ -125,19 +125,16 @@ ngx_http_s3_cache_scrub_bad(void *ctx, const s3c_ram_pin_t *pin)
     struct iovec            iov;
     const s3c_record_sh_t  *rec;
 
-    static time_t      minute;
-    static ngx_uint_t  said;
-
-    if (ngx_time() / 60 != minute) {
-        minute = ngx_time() / 60;
-        said = 0;
+    if (ngx_time() / 60 != zone->scrub_minute) {
+        zone->scrub_minute = ngx_time() / 60;
+        zone->scrub_lines = 0;
     }
 
-    if (said == LINES_A_MINUTE) {
+    if (zone->scrub_lines == LINES_A_MINUTE) {
         return;
     }
 
-    said++;
+    zone->scrub_lines++;
     n = 1;
     size = s3c_ram_size(zone->ram, pin);
     name = S3C_SLICE("a block");
@@ -170,6 +167,6 @@ ngx_http_s3_cache_scrub_bad(void *ctx, const s3c_ram_pin_t *pin)
     ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
                   "s3_cache_zone \"%V\": %uz bytes in memory have changed, "
                   "%*s is dropped%s", &zone->name, size, name.len, name.data,
-                  said == LINES_A_MINUTE
+                  zone->scrub_lines == LINES_A_MINUTE
                   ? "; more of this minute are only counted" : "");
 }
