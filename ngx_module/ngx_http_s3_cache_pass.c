@@ -189,7 +189,8 @@ ngx_http_s3_cache_pass_on_body(ngx_http_s3_cache_call_t *call, size_t n)
     }
 
     if (pass->ctx->write != NULL) {
-        ngx_http_s3_cache_write_received(pass->ctx->write, n);
+        ngx_http_s3_cache_write_received(pass->ctx->write,
+                                s3c_slice(pass->buf + pass->refusal_len, n));
     }
 
     if (pass->ctx->request->header_only) {

@@ -219,9 +219,14 @@ ngx_http_s3_cache_write_early(ngx_http_s3_cache_write_t *w)
 /* Before the client sees these bytes. */
 
 void
-ngx_http_s3_cache_write_received(ngx_http_s3_cache_write_t *w, size_t n)
+ngx_http_s3_cache_write_received(ngx_http_s3_cache_write_t *w,
+    s3c_slice_t part)
 {
-    w->left -= ngx_min(n, w->left);
+    w->left -= ngx_min(part.len, w->left);
+
+    if (w->names != NULL) {
+        s3c_s3_delete_result_take(&w->result, part);
+    }
 
     if (w->left == 0) {
         ngx_http_s3_cache_write_over(w, 1);
@@ -301,6 +306,11 @@ static ngx_uint_t
 ngx_http_s3_cache_write_is_refused(ngx_http_s3_cache_write_t *w)
 {
     switch (w->status) {
+
+    case NGX_HTTP_OK:
+        /* a DeleteObjects, none of whose keys may be deleted */
+        return w->names != NULL && !w->fence.bucket
+               && s3c_s3_delete_result_is_denied(&w->result, w->nnames);
 
     case NGX_HTTP_NOT_FOUND:
     case NGX_HTTP_CONFLICT:

@@ -13,6 +13,7 @@
 
 #include "s3/s3_chunked.h"
 #include "s3/s3_delete.h"
+#include "s3/s3_delete_result.h"
 #include "s3/s3_write.h"
 
 
@@ -68,6 +69,8 @@ struct ngx_http_s3_cache_write_s {
     uint64_t                       taken;      /* of it, from the client */
     s3c_s3_chunked_t              *decoder;    /* NULL: it comes plain */
     s3c_s3_delete_t               *names;      /* NULL: no DeleteObjects */
+    uint64_t                       nnames;     /* that it had */
+    s3c_s3_delete_result_t         result;     /* of them */
     ngx_http_s3_cache_through_t   *through;    /* NULL: it is not kept */
 
     u_char                        *pos;        /* for the origin, not yet */
@@ -162,7 +165,8 @@ ngx_int_t ngx_http_s3_cache_write_go(ngx_http_s3_cache_ctx_t *ctx);
 /* from pass.c. answered(): NGX_ERROR: not for the client to hear. */
 ngx_int_t ngx_http_s3_cache_write_answered(ngx_http_s3_cache_write_t *w,
     s3c_http_head_t *head);
-void ngx_http_s3_cache_write_received(ngx_http_s3_cache_write_t *w, size_t n);
+void ngx_http_s3_cache_write_received(ngx_http_s3_cache_write_t *w,
+    s3c_slice_t part);
 void ngx_http_s3_cache_write_ended(ngx_http_s3_cache_write_t *w,
     ngx_http_s3_cache_call_t *call, ngx_http_s3_cache_call_end_e end);
 /* Is a document about the hash that the client gave? */

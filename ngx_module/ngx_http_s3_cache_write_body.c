@@ -405,6 +405,7 @@ ngx_http_s3_cache_write_names(ngx_http_s3_cache_write_t *w, s3c_slice_t in)
     do {
         st = s3c_s3_delete_step(w->names, in, &name.key, &used);
         in = s3c_slice(in.data + used, in.len - used);
+        w->nnames += (st == S3C_EXISTS);
 
         if (st == S3C_EXISTS
             && !ngx_http_s3_cache_auth_may_delete(w->ctx, &name.key))
