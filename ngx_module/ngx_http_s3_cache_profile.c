@@ -216,22 +216,36 @@ profile_use(profile_t *p)
 }
 
 
+/* One to one in either of the two; of both, in this order. (The constant is of
+ * splitmix64.) */
+
+static ngx_inline uint64_t
+profile_mix(uint64_t hash, uint64_t with)
+{
+    hash = (hash ^ with) * 0xbf58476d1ce4e5b9ull;
+
+    return hash ^ hash >> 31;
+}
+
+
 /* Of the names, as the line has them: not of the line, which costs ten times as
  * much to print, nor of ctx->object, which is another one after a purge. */
 
 static uint64_t
 profile_hash(ngx_http_s3_cache_target_t *target, uint64_t first, uint64_t last)
 {
-    uint64_t  hash, what[5];
+    uint64_t  hash;
 
-    what[0] = s3c_hash64(target->addr.bucket.data, target->addr.bucket.len);
-    what[1] = s3c_hash64(target->addr.key.data, target->addr.key.len);
-    what[2] = s3c_hash64(target->op.version_id.data,
-                         target->op.version_id.len);
-    what[3] = first;
-    what[4] = last;
+    hash = s3c_hash64(target->addr.key.data, target->addr.key.len);
+    hash = profile_mix(hash, s3c_hash64(target->addr.bucket.data,
+                                        target->addr.bucket.len));
 
-    hash = s3c_hash64(what, sizeof(what));
+    if (target->op.version_id.len > 0) {
+        hash = profile_mix(hash, s3c_hash64(target->op.version_id.data,
+                                            target->op.version_id.len));
+    }
+
+    hash = profile_mix(profile_mix(hash, first), last);
 
     return (hash != 0) ? hash : 1;
 }
