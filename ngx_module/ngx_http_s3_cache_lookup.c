@@ -23,6 +23,7 @@
 
 
 static ngx_int_t ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx);
+static ngx_int_t ngx_http_s3_cache_no_room(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_join(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_written(ngx_http_s3_cache_ctx_t *ctx);
 static ngx_int_t ngx_http_s3_cache_found(ngx_http_s3_cache_ctx_t *ctx);
@@ -130,9 +131,21 @@ ngx_http_s3_cache_begin(ngx_http_s3_cache_ctx_t *ctx)
         return ngx_http_s3_cache_found(ctx);
 
     default:
-        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
-        return ctx->front->pass(ctx, "no_room");
+        return ngx_http_s3_cache_no_room(ctx);
     }
+}
+
+
+/* Of what nobody has asked for, nothing is served uncached. */
+
+static ngx_int_t
+ngx_http_s3_cache_no_room(ngx_http_s3_cache_ctx_t *ctx)
+{
+    if (!ctx->warm) {
+        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
+    }
+
+    return ctx->front->pass(ctx, "no_room");
 }
 
 
@@ -438,8 +451,7 @@ ngx_http_s3_cache_fill_ended(ngx_http_s3_cache_ctx_t *ctx, uint32_t reason)
     switch (reason) {
 
     case NGX_HTTP_S3_CACHE_FILL_ROOM:
-        s3c_stats_add(&ctx->zone->stats, S3C_STAT_FILL_REFUSED, 1);
-        return ctx->front->pass(ctx, "no_room");
+        return ngx_http_s3_cache_no_room(ctx);
 
     case NGX_HTTP_S3_CACHE_FILL_PASS:
         return ctx->front->pass(ctx, "answer");

@@ -161,6 +161,8 @@ def test_a_zone_is_not_turned_over(make_gateway, origin):
     assert said['objects'] == 200 and said['no_room'] > 50
     assert said['fetched'] > 10
     assert said['fetched'] + said['no_room'] == 200
+    # no request was served uncached for it
+    assert gateway.zone()['fills']['refused'] == 0
     all_hit(gateway, hot)
     said = warm(gateway, bucket='bkt', prefix='w/', mode='check')
     assert said['cached'] > 10
