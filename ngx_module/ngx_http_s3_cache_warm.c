@@ -300,6 +300,13 @@ warm_lead(void)
 
     fd = open((char *) name, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
 
+    if (fd == NGX_INVALID_FILE && ngx_errno == NGX_EACCES
+        && ngx_delete_file(name) != NGX_FILE_ERROR)
+    {
+        /* of workers of another "user", when the folder was theirs */
+        fd = open((char *) name, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+    }
+
     if (fd == NGX_INVALID_FILE) {
         static ngx_uint_t  said;
 
