@@ -23,9 +23,9 @@ typedef struct profile_s  profile_t;
 struct profile_s {
     ngx_open_file_t            *file;
     off_t                       max;
+    profile_t                  *same;          /* another one of this file */
     /* of a worker: */
     profile_t                  *next;          /* of those in use */
-    ngx_fd_t                    fd;            /* `seen` is of this one */
     ngx_event_t                 event;
     u_char                     *buf;           /* NULL: not in use */
     size_t                      len;
@@ -41,6 +41,7 @@ static uint64_t profile_hash(ngx_http_s3_cache_target_t *target,
 static ngx_uint_t profile_is_new(profile_t *p, uint64_t hash);
 static void profile_forget(profile_t *p);
 static void profile_flush(profile_t *p);
+static void profile_reopen(ngx_open_file_t *file, ngx_log_t *log);
 static void profile_on_timer(ngx_event_t *ev);
 
 
@@ -72,7 +73,6 @@ ngx_http_s3_cache_profile_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     p->max = PROFILE_MAX;
-    p->fd = NGX_INVALID_FILE;
 
     if (cf->args->nelts == 3) {
 
@@ -99,6 +99,10 @@ ngx_http_s3_cache_profile_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (p->file == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    p->same = (p->file->flush == profile_reopen) ? p->file->data : NULL;
+    p->file->flush = profile_reopen;
+    p->file->data = p;
 
     lcf->profile = p;
 
@@ -153,13 +157,6 @@ ngx_http_s3_cache_profile_note(ngx_http_s3_cache_ctx_t *ctx,
             first = ctx->ask.range.first / size * size;
             last = ctx->ask.range.last / size * size + size - 1;
         }
-    }
-
-    if (p->fd != p->file->fd) {
-        /* another file, by USR1 */
-        profile_forget(p);
-        p->len = 0;
-        p->fd = p->file->fd;
     }
 
     if (!profile_is_new(p, profile_hash(target, first, last))) {
@@ -317,6 +314,22 @@ profile_flush(profile_t *p)
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                       "s3_cache_profile: \"%V\" cannot be written",
                       &p->file->name);
+    }
+}
+
+
+/* By USR1, before it is another file, which begins anew. */
+
+static void
+profile_reopen(ngx_open_file_t *file, ngx_log_t *log)
+{
+    profile_t  *p;
+
+    for (p = file->data; p != NULL; p = p->same) {
+        if (p->buf != NULL) {
+            profile_flush(p);
+            profile_forget(p);
+        }
     }
 }
 

@@ -125,6 +125,33 @@ def test_it_is_bounded_and_opened_again(make_gateway, origin):
     assert wait.until(again, 'a line', every_s=0.1) == ['bkt/k1']
 
 
+def test_nothing_is_lost_when_it_is_opened_again(make_gateway, origin):
+    gateway = make_gateway(origin, valid=HOUR, workers=2,
+                           location='s3_cache_profile @dir@/profile;')
+    origin.put('bkt', 'each', b'x')
+    for part in range(4):
+        for i in range(50):
+            origin.put('bkt', f'{part}/{i}', b'x')
+            get(gateway, f'{part}/{i}')
+        # in each of the files, as a job of its own
+        get(gateway, 'each')
+        os.rename(f'{gateway.dir}/profile', f'{gateway.dir}/old.{part}')
+        gateway.send_signal(signal.SIGUSR1)
+        wait.until(lambda: os.path.exists(f'{gateway.dir}/profile'),
+                   'the file')
+
+    def said():
+        found = []
+        for name in [f'old.{part}' for part in range(4)] + ['profile']:
+            with open(f'{gateway.dir}/{name}', encoding='ascii') as f:
+                found.append(set(f.read().split('\n')[:-1]))
+        return found
+    wait.until(lambda: set.union(*said()) == {'bkt/each'} | {
+        f'bkt/{part}/{i}' for part in range(4) for i in range(50)},
+        'all of them')
+    assert all('bkt/each' in one for one in said()[:3])
+
+
 @pytest.mark.parametrize('words, why', [
     ('', 'invalid number of arguments'), ('a b c', 'invalid number of'),
     ('@dir@/p min=1', 'invalid parameter "min=1"'),
