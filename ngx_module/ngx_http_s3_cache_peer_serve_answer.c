@@ -114,14 +114,15 @@ serve_reply(ngx_http_s3_cache_ctx_t *ctx)
 }
 
 
-/* Was it here, and where? */
+/* Was it here, and where? Who warms up asks what was fetched for it. */
 
 static uint32_t
 serve_had(ngx_http_s3_cache_ctx_t *ctx)
 {
-    return ctx->led || ctx->revalidated ? 0
+    return ctx->led || (ctx->revalidated && !ctx->warm) ? 0
            : ctx->tier == NGX_HTTP_S3_CACHE_TIER_FLASH ? S3C_WIRE_FLASH
-           : ctx->followed ? 0 : S3C_WIRE_RAM;
+           : ctx->followed && !(ctx->revalidated && ctx->warm) ? 0
+           : S3C_WIRE_RAM;
 }
 
 

@@ -204,7 +204,9 @@ here_wait(ngx_http_s3_cache_ctx_t *ctx)
 static warm_end_e
 here_had(ngx_http_s3_cache_ctx_t *ctx)
 {
-    return (ctx->led || ctx->revalidated
-            || (ctx->followed && ctx->tier != NGX_HTTP_S3_CACHE_TIER_FLASH))
+    /* what was only validated had been here */
+
+    return (ctx->led || (ctx->followed && !ctx->revalidated
+                         && ctx->tier != NGX_HTTP_S3_CACHE_TIER_FLASH))
            ? WARM_FETCHED : WARM_CACHED;
 }

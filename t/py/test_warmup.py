@@ -59,6 +59,21 @@ def test_a_prefix(gateway, origin):
     assert numbers(warm(gateway, bucket='bkt', prefix='none/')) == {}
 
 
+def test_what_is_only_validated_was_there(make_gateway, origin):
+    gateway = make_gateway(origin, valid=HOUR, http=HTTP, server=SERVER,
+                           location='s3_cache_freshness strict;')
+    fill(origin, [f'p/{i}' for i in range(50)])
+    origin.put('bkt', 'large', pattern(2 * MIB, 1))
+    for _ in range(2):
+        said = warm(gateway, bucket='bkt')
+    assert numbers(said) == {'objects': 51, 'cached': 51}
+    assert said['fetched_bytes'] == 0
+    origin.put('bkt', 'p/7', pattern(1000, 70))
+    said = warm(gateway, bucket='bkt')
+    assert numbers(said) == {'objects': 51, 'cached': 50, 'fetched': 1}
+    assert said['fetched_bytes'] == 1000
+
+
 def test_all_sizes(gateway, origin):
     sizes = [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 128 * KIB, MIB + 5]
     made = fill(origin, [f's/{n}' for n in range(len(sizes))],
