@@ -6,6 +6,7 @@
 
 #include "s3/s3_query.h"
 #include "s3/s3_uri.h"
+#include "serve/warm_line.h"
 
 #define BIT(kind)  (1u << (kind))
 #define JOB        (BIT(S3C_WARM_ASK_PREFIX) | BIT(S3C_WARM_ASK_LIST))
@@ -155,8 +156,7 @@ job_read(s3c_warm_ask_t *ask, const s3c_slice_t values[ARGS], unsigned given)
     }
 
     if (values[ARG_BUCKET].len > 0
-        && memchr(values[ARG_BUCKET].data, '/', values[ARG_BUCKET].len)
-           != NULL)
+        && !s3c_warm_bucket_is_name(values[ARG_BUCKET]))
     {
         return rules[ARG_BUCKET].wrong;
     }

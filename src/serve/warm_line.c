@@ -80,6 +80,15 @@ range(s3c_warm_line_t *line, s3c_slice_t text)
 }
 
 
+bool
+s3c_warm_bucket_is_name(s3c_slice_t bucket)
+{
+    return bucket.len > 0 && memchr(bucket.data, '/', bucket.len) == NULL
+           && !s3c_slice_eq(bucket, S3C_SLICE("."))
+           && !s3c_slice_eq(bucket, S3C_SLICE(".."));
+}
+
+
 s3c_status_t
 s3c_warm_line_parse(s3c_warm_line_t *line, s3c_slice_t text)
 {
@@ -104,7 +113,7 @@ s3c_warm_line_parse(s3c_warm_line_t *line, s3c_slice_t text)
 
     if (!decode(&pos, S3C_WARM_BUCKET_MAX, bucket, &line->bucket)
         || !decode(&pos, KEY_MAX, name, &line->key)
-        || memchr(line->bucket.data, '/', line->bucket.len) != NULL)
+        || !s3c_warm_bucket_is_name(line->bucket))
     {
         return S3C_INVALID;
     }

@@ -27,6 +27,9 @@ typedef struct {
     uint8_t      buf[S3C_WARM_BUCKET_MAX + 1024u + S3C_WARM_VERSION_MAX];
 } s3c_warm_line_t;
 
+/* May it be one? No path that leads out of the origin's. */
+bool s3c_warm_bucket_is_name(s3c_slice_t bucket);
+
 /* text: without its end of line. OK: slices lie in *line. MISS: it says
  * nothing. INVALID. */
 s3c_status_t s3c_warm_line_parse(s3c_warm_line_t *line, s3c_slice_t text)

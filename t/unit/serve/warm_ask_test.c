@@ -103,6 +103,8 @@ the_rest_is_refused(void **state)
     refused("warmup=list&warmup=list", "twice");
     refused("warmup=prefix&bucket=a+b", "plus");
     refused("warmup=prefix&bucket=%4", "bucket");
+    refused("warmup=prefix&bucket=..", "bucket");
+    refused("warmup=prefix&bucket=%2e", "bucket");
 }
 
 

@@ -90,7 +90,8 @@ lines_are_refused(void **state)
         "b", "b/", "/k", "/", "b/%", "b/%zz", "b/%4", "%2f/k", "b%2fc/k",
         "b/k\t", "b/k\tx", "b/k\t1", "b/k\t1-", "b/k\t-1", "b/k\t2-1",
         "b/k\t1-2\t1-2", "b/k\tversionId=", "b/k\tversionId=a\tversionId=b",
-        "b/k\t1-99999999999999999999", "b/k\t1-2-3", "b/k\t 1-2"
+        "b/k\t1-99999999999999999999", "b/k\t1-2-3", "b/k\t 1-2", "../k", "./k",
+        "%2e%2E/k"
     };
     char  lengthy[3000];
 
