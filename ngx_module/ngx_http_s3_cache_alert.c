@@ -118,8 +118,8 @@ alert_say(ngx_http_s3_cache_zone_t *zone, s3c_alert_which_t which,
 
     if (a->since_ms == 0) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "s3_cache_zone \"%V\": alert %s is over after %uL s: "
-                      "%V", &zone->name, s3c_alert_name(which),
+                      "s3_cache_zone \"%V\": alert %s is over after %uL s; "
+                      "last: %V", &zone->name, s3c_alert_name(which),
                       a->lasted_ms / 1000, &text);
         return;
     }

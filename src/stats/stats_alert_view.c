@@ -23,7 +23,8 @@ static const char *const  view_advice[S3C_ALERT_N] = {
         "something new is read, or a purge or restart has emptied the zone; "
         "zone_small says whether it lacks memory",
     [S3C_ALERT_ORIGIN_ERRORS] =
-        "look at the origin and the way to it; this log says what failed; "
+        "look at the origin and the way to it: the error log has connections "
+        "that failed, the access log what was answered; "
         "s3_cache_stale_if_error bridges it",
     [S3C_ALERT_ORIGIN_LATENCY] =
         "look at the load of the origin and of the way to it",

@@ -345,8 +345,10 @@ s3c_stats_member_reach(const s3c_stats_member_t *member)
 {
     return member->self ? S3C_SLICE("self")
            : member->counts.rests ? S3C_SLICE("resting")
+           : member->counts.links > 0 ? S3C_SLICE("up")
+           /* all are asked all the time whether they vouch */
            : member->counts.counter[S3C_NODE_STAT_ASKED] > 0
-             || member->counts.links > 0 ? S3C_SLICE("up")
+             ? S3C_SLICE("resting")
            : S3C_SLICE("unasked");
 }
 
