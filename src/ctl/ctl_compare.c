@@ -26,6 +26,25 @@ compare_take(void *data, s3c_slice_t part)
 }
 
 
+/* Has an S3 answered, and not whatever else listens there? A 404 of S3 has a
+ * document, an object has an ETag; whatever this gateway says has an id. */
+static bool
+compare_is_s3(const ctl_answer_t *answer)
+{
+    if (answer->has_request_id) {
+        return true;
+    }
+
+    if (answer->status == 404) {
+        /* NUL is behind it */
+        return answer->body != NULL
+               && strstr((const char *) answer->body, "<Error") != NULL;
+    }
+
+    return answer->status != 200 || answer->etag[0] != '\0';
+}
+
+
 static ctl_exit_t
 compare_get(ctl_t *ctl, const ctl_endpoint_t *at, const ctl_keys_t *keys,
     const ctl_target_t *target, ctl_side_t *side)
@@ -58,6 +77,7 @@ compare_get(ctl_t *ctl, const ctl_endpoint_t *at, const ctl_keys_t *keys,
     if (end == CTL_OK) {
         side->status = answer.status;
         side->there = answer.status == 200;
+        side->s3 = compare_is_s3(&answer);
         side->size = take.size;
         memcpy(side->etag, answer.etag, sizeof(side->etag));
         memcpy(side->x_cache, answer.x_cache, sizeof(side->x_cache));
@@ -153,6 +173,11 @@ ctl_compare_read(ctl_t *ctl, const ctl_target_t *target, ctl_side_t *cache,
     ctl_exit_t  end;
 
     end = compare_get(ctl, &ctl->conf.gateway, &ctl->conf.keys, target, cache);
+
+    if (end == CTL_OK && !cache->s3) {
+        end = ctl_fail(ctl, CTL_WRONG, "%s is no gateway: --gateway",
+                       ctl_endpoint_name(&ctl->conf.gateway));
+    }
 
     if (end == CTL_OK && cache->status != 200 && cache->status != 404) {
         end = ctl_fail(ctl, CTL_REFUSED, "the gateway answers %ld",

@@ -12,6 +12,7 @@
 /* What one side has answered: 200 or 404. */
 typedef struct {
     bool       there;
+    bool       s3;                       /* it is an S3 that has answered */
     long       status;
     uint64_t   size;
     char       etag[CTL_ETAG_MAX + 1];

@@ -93,7 +93,8 @@ explain_why(const json_t *nodes, uint64_t absent)
                       "that is what is kept\n");
 
     } else if (!known) {
-        (void) printf("  nobody has read it, or it has left again\n");
+        (void) printf("  nobody has read it, it has left again, or it has to "
+                      "be validated first\n");
     }
 }
 

@@ -164,6 +164,9 @@ http_on_header(char *data, size_t one, size_t n, void *turn_of)
     } else if (s3c_slice_eq_nocase(name, S3C_SLICE("X-Cache"))) {
         http_keep_word(answer->x_cache, CTL_WORD_MAX, value);
 
+    } else if (s3c_slice_eq_nocase(name, S3C_SLICE("x-amz-request-id"))) {
+        answer->has_request_id = true;
+
     } else if (s3c_slice_eq_nocase(name, S3C_SLICE("Content-Type"))) {
         const uint8_t  *more = value.len > 0
                                ? memchr(value.data, ';', value.len) : NULL;
@@ -455,19 +458,31 @@ http_set_request(const ctl_http_t *http, const ctl_ask_t *ask,
 
 /* --- why there is no answer ----------------------------------------------- */
 
+static const char *
+http_why(const http_turn_t *turn, CURLcode code)
+{
+    long         err = 0;
+    ctl_http_t  *http = turn->http;
+
+    if (code == CURLE_COULDNT_CONNECT && turn->ask->at->socket[0] != '\0') {
+        /* libcurl would name a host and a port, which a socket has not */
+        (void) curl_easy_getinfo(http->curl, CURLINFO_OS_ERRNO, &err);
+
+        return err != 0 ? strerror((int) err) : curl_easy_strerror(code);
+    }
+
+    return http->error[0] != '\0' ? http->error : curl_easy_strerror(code);
+}
+
+
 static ctl_exit_t
 http_failed(ctl_t *ctl, const http_turn_t *turn, CURLcode code)
 {
-    const char            *what;
-    const ctl_ask_t       *ask = turn->ask;
-    const ctl_endpoint_t  *at = ask->at;
-
-    what = turn->http->error[0] != '\0' ? turn->http->error
-                                        : curl_easy_strerror(code);
+    const char  *what = http_why(turn, code);
+    const char  *name = ctl_endpoint_name(turn->ask->at);
 
     if (turn->too_long) {
-        return ctl_fail(ctl, CTL_WRONG, "the answer of %s is too long",
-                        at->host);
+        return ctl_fail(ctl, CTL_WRONG, "the answer of %s is too long", name);
     }
 
     if (turn->ended) {
@@ -478,7 +493,7 @@ http_failed(ctl_t *ctl, const http_turn_t *turn, CURLcode code)
 
     case CURLE_OUT_OF_MEMORY:
         return ctl_fail(ctl, CTL_WRONG, "%s: a header that is too long, or no "
-                        "memory", at->host);
+                        "memory", name);
 
     case CURLE_FAILED_INIT:
     case CURLE_SSL_CERTPROBLEM:
@@ -493,16 +508,16 @@ http_failed(ctl_t *ctl, const http_turn_t *turn, CURLcode code)
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
         return ctl_fail(ctl, CTL_WRONG, "%s: no HTTP that can be read: %s",
-                        at->host, what);
+                        name, what);
 
     case CURLE_PEER_FAILED_VERIFICATION:
         return ctl_fail(ctl, CTL_UNREACHABLE,
                         "%s: its certificate is not one to be trusted: %s "
-                        "(--cacert names the authority)", at->host, what);
+                        "(--cacert names the authority)", name, what);
 
     default:
         return ctl_fail(ctl, CTL_UNREACHABLE, "%s does not answer: %s",
-                        at->socket[0] != '\0' ? at->socket : at->host, what);
+                        name, what);
     }
 }
 

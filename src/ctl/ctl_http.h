@@ -44,6 +44,7 @@ typedef struct {
     char      etag[CTL_ETAG_MAX + 1];
     char      x_cache[CTL_WORD_MAX + 1];
     char      type[CTL_WORD_MAX + 1];    /* "application/json", without more */
+    bool      has_request_id;            /* x-amz-request-id */
 } ctl_answer_t;
 
 ctl_http_t *ctl_http_create(const ctl_conf_t *conf);

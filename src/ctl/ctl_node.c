@@ -61,7 +61,7 @@ static ctl_exit_t
 node_refused(ctl_t *ctl, ctl_door_t door, long status, const json_t *json)
 {
     const char   *path = node_path(ctl, door);
-    const char   *host = ctl->conf.node.host;
+    const char   *host = ctl_endpoint_name(&ctl->conf.node);
     s3c_slice_t   said = ctl_json_text(json, "error");
     s3c_slice_t   code = ctl_json_text(json, "code");
 
@@ -74,9 +74,9 @@ node_refused(ctl_t *ctl, ctl_door_t door, long status, const json_t *json)
         }
 
         return ctl_fail(ctl, CTL_DENIED,
-                        "%s refuses (%ld): %s%s may not be reached from here, "
+                        "%s refuses (%ld): %s may not be reached from here, "
                         "or asks for another proof than a signature", host,
-                        status, host, path);
+                        status, path);
     }
 
     if (said.len > 0) {
@@ -139,7 +139,7 @@ node_request(ctl_t *ctl, ctl_door_t door, ctl_ask_t *ask,
     {
         end = ctl_fail(ctl, CTL_WRONG,
                        "what %s answers at %s is no JSON of a node: is it its "
-                       "%s? (%s)", ctl->conf.node.host, path,
+                       "%s? (%s)", ctl_endpoint_name(&ctl->conf.node), path,
                        node_doors[door].name, node_doors[door].option);
     }
 

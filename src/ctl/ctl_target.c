@@ -197,3 +197,10 @@ ctl_endpoint_parse(ctl_endpoint_t *at, s3c_slice_t text, const char **why)
 
     return endpoint_host(at, text, why);
 }
+
+
+const char *
+ctl_endpoint_name(const ctl_endpoint_t *at)
+{
+    return at->socket[0] != '\0' ? at->socket : at->host;
+}

@@ -34,4 +34,7 @@ s3c_status_t ctl_target_parse(ctl_target_t *target, s3c_slice_t text,
 s3c_status_t ctl_endpoint_parse(ctl_endpoint_t *at, s3c_slice_t text,
     const char **why) S3C_MUST_CHECK;
 
+/* For people: its socket, or its host. */
+const char *ctl_endpoint_name(const ctl_endpoint_t *at);
+
 #endif

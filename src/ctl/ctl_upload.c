@@ -78,10 +78,12 @@ upload_sum(ctl_t *ctl, ctl_body_t *body)
 
 
 static ctl_exit_t
-upload_copy(ctl_t *ctl, FILE *from, FILE *to)
+upload_copy(ctl_t *ctl, FILE *from, FILE *to, uint64_t *bad)
 {
     size_t       n;
     static char  part[UPLOAD_PART];
+
+    *bad = 0;                              /* who takes the list looks */
 
     while ((n = fread(part, 1, sizeof(part), from)) > 0) {
         if (fwrite(part, 1, n, to) != n) {
@@ -97,14 +99,16 @@ upload_copy(ctl_t *ctl, FILE *from, FILE *to)
 
 
 static ctl_exit_t
-upload_convert(ctl_t *ctl, FILE *from, FILE *to)
+upload_convert(ctl_t *ctl, FILE *from, FILE *to, uint64_t *bad)
 {
     char         *line = NULL;
     size_t        room = 0;
     ssize_t       n;
-    uint64_t      lines = 0, bad = 0, good = 0;
+    uint64_t      lines = 0, good = 0;
     s3c_writer_t  w;
     static char   out[CTL_INVENTORY_LINE_MAX];
+
+    *bad = 0;
 
     while ((n = getline(&line, &room, from)) > 0) {
         lines++;
@@ -122,7 +126,7 @@ upload_convert(ctl_t *ctl, FILE *from, FILE *to)
             break;
 
         default:
-            if (bad++ == 0) {
+            if ((*bad)++ == 0) {
                 (void) fprintf(stderr, "s3cachectl: line %s is none of an "
                                "inventory\n", ctl_count(lines));
             }
@@ -141,9 +145,9 @@ upload_convert(ctl_t *ctl, FILE *from, FILE *to)
                         "must be CSV, and not compressed");
     }
 
-    if (bad > 0) {
+    if (*bad > 0) {
         (void) fprintf(stderr, "s3cachectl: %s of %s lines were passed "
-                       "over\n", ctl_count(bad), ctl_count(lines));
+                       "over\n", ctl_count(*bad), ctl_count(lines));
     }
 
     return CTL_OK;
@@ -151,8 +155,8 @@ upload_convert(ctl_t *ctl, FILE *from, FILE *to)
 
 
 static ctl_exit_t
-upload_through(ctl_t *ctl, FILE *from, ctl_body_t *body,
-    ctl_exit_t (*way)(ctl_t *ctl, FILE *from, FILE *to))
+upload_through(ctl_t *ctl, FILE *from, ctl_body_t *body, uint64_t *bad,
+    ctl_exit_t (*way)(ctl_t *ctl, FILE *from, FILE *to, uint64_t *bad))
 {
     ctl_exit_t  end;
 
@@ -163,7 +167,7 @@ upload_through(ctl_t *ctl, FILE *from, ctl_body_t *body,
                         strerror(errno));
     }
 
-    end = way(ctl, from, body->file);
+    end = way(ctl, from, body->file, bad);
 
     return end == CTL_OK ? upload_sum(ctl, body) : end;
 }
@@ -173,6 +177,7 @@ ctl_exit_t
 ctl_upload_list(ctl_t *ctl, const char *path, ctl_body_t *body)
 {
     FILE         *file = upload_open(ctl, path);
+    uint64_t      bad;
     ctl_exit_t    end;
     struct stat   st;
 
@@ -187,7 +192,7 @@ ctl_upload_list(ctl_t *ctl, const char *path, ctl_body_t *body)
         return upload_sum(ctl, body);
     }
 
-    end = upload_through(ctl, file, body, upload_copy);
+    end = upload_through(ctl, file, body, &bad, upload_copy);
     upload_close(file);
 
     return end;
@@ -195,7 +200,8 @@ ctl_upload_list(ctl_t *ctl, const char *path, ctl_body_t *body)
 
 
 ctl_exit_t
-ctl_upload_inventory(ctl_t *ctl, const char *path, ctl_body_t *body)
+ctl_upload_inventory(ctl_t *ctl, const char *path, ctl_body_t *body,
+    uint64_t *bad)
 {
     FILE        *file = upload_open(ctl, path);
     ctl_exit_t   end;
@@ -204,7 +210,7 @@ ctl_upload_inventory(ctl_t *ctl, const char *path, ctl_body_t *body)
         return CTL_LOCAL;
     }
 
-    end = upload_through(ctl, file, body, upload_convert);
+    end = upload_through(ctl, file, body, bad, upload_convert);
     upload_close(file);
 
     return end;

@@ -9,8 +9,9 @@
 
 /* path: "-" is standard input. OK: body->file is the caller's, at its begin. */
 ctl_exit_t ctl_upload_list(ctl_t *ctl, const char *path, ctl_body_t *body);
-/* The same of an S3 Inventory as CSV; lines that are none are told of. */
+/* The same of an S3 Inventory as CSV; lines that are none are told of, and
+ * *bad is how many. */
 ctl_exit_t ctl_upload_inventory(ctl_t *ctl, const char *path,
-    ctl_body_t *body);
+    ctl_body_t *body, uint64_t *bad);
 
 #endif

@@ -207,6 +207,11 @@ verify_object(verify_t *v, s3c_slice_t key)
 
     json_decref(json);
 
+    if (end == CTL_WRONG) {
+        /* nor without a gateway or a store */
+        return end;
+    }
+
     if (end == CTL_OK) {
         v->failed_in_row = 0;
 

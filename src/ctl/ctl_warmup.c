@@ -24,6 +24,7 @@ typedef struct {
     double    begun_s, shown_s;
     double    last_s;                  /* of the numbers before */
     uint64_t  last_objects, last_bytes;
+    uint64_t  bad_lines;               /* of an inventory: never sent */
     double    objects_per_s, bytes_per_s;
     bool      live;                    /* stderr is a terminal */
 } warmup_t;
@@ -129,7 +130,7 @@ warmup_post(warmup_t *w)
         end = ctl_upload_list(ctl, o->list, &body);
 
     } else if (end == CTL_OK && o->inventory != NULL) {
-        end = ctl_upload_inventory(ctl, o->inventory, &body);
+        end = ctl_upload_inventory(ctl, o->inventory, &body, &w->bad_lines);
     }
 
     if (end == CTL_OK) {
@@ -297,6 +298,8 @@ warmup_clear(const warmup_t *w)
 static ctl_exit_t
 warmup_ended(warmup_t *w, const json_t *job)
 {
+    ctl_exit_t  end = ctl_jobs_end(job);
+
     warmup_clear(w);
 
     if (w->ctl->options.json) {
@@ -306,7 +309,7 @@ warmup_ended(warmup_t *w, const json_t *job)
         ctl_jobs_summary(job);
     }
 
-    return ctl_jobs_end(job);
+    return end == CTL_OK && w->bad_lines > 0 ? CTL_NO : end;
 }
 
 

@@ -19,6 +19,7 @@
 #include "ctl/ctl_text.h"
 
 #define MAIN_OPTIONS_MAX  64           /* with all settings */
+#define MAIN_AT_ONCE_MAX  256          /* what a node takes */
 
 /* Commands that know an option. */
 enum {
@@ -38,7 +39,7 @@ static const struct {
     ctl_exit_t  (*run)(ctl_t *ctl);
     unsigned      bit;
     int           least, most;           /* arguments */
-    const char   *usage;
+    const char   *usage;                 /* an error shows its first line */
 } main_commands[] = {
     { "status", ctl_status, ON_STATUS, 0, 0, "" },
     { "top", ctl_top, ON_TOP, 0, 0, "[--interval S] [--count N]" },
@@ -52,8 +53,9 @@ static const struct {
     { "undrain", ctl_undrain, ON_UNDRAIN, 0, 0,
       "[--wait] [--wait-timeout S]" },
     { "warmup", ctl_warmup, ON_WARMUP, 0, 1,
-      "s3://bucket/prefix | --list FILE | --inventory CSV [--check | --evict]"
-    },
+      "s3://bucket/prefix | --list FILE | --inventory CSV\n"
+      "[--check | --evict] [--concurrency N] [--rate BYTES] [--detach]\n"
+      "--jobs | --resume ID | --stop ID" },
     { "verify", ctl_verify, ON_VERIFY, 1, 1,
       "s3://bucket/prefix --origin URL [--sample N | --all]" }
 };
@@ -63,6 +65,7 @@ static const struct {
 typedef enum {
     OPTION_FLAG,
     OPTION_NUMBER,
+    OPTION_AT_ONCE,
     OPTION_SIZE,
     OPTION_SECONDS,
     OPTION_TEXT
@@ -97,7 +100,7 @@ static const struct {
     { "check", OPTION_FLAG, MAIN_AT(check), ON_WARMUP },
     { "evict", OPTION_FLAG, MAIN_AT(evict), ON_WARMUP },
     { "detach", OPTION_FLAG, MAIN_AT(detach), ON_WARMUP },
-    { "concurrency", OPTION_NUMBER, MAIN_AT(concurrency), ON_WARMUP },
+    { "concurrency", OPTION_AT_ONCE, MAIN_AT(concurrency), ON_WARMUP },
     { "rate", OPTION_SIZE, MAIN_AT(rate), ON_WARMUP }
 };
 
@@ -119,8 +122,15 @@ main_usage(FILE *out)
     (void) fputs("usage: s3cachectl [options] command [arguments]\n", out);
 
     for (size_t i = 0; i < MAIN_COMMANDS; i++) {
-        (void) fprintf(out, "  %-8s %s\n", main_commands[i].name,
-                       main_commands[i].usage);
+        const char  *name = main_commands[i].name;
+
+        for (const char *line = main_commands[i].usage; line != NULL; ) {
+            size_t  n = strcspn(line, "\n");
+
+            (void) fprintf(out, "  %-8s %.*s\n", name, (int) n, line);
+            line = line[n] == '\n' ? line + n + 1 : NULL;
+            name = "";
+        }
     }
 
     (void) fputs("options: --url URL, --json, and more: man s3cachectl\n",
@@ -161,7 +171,8 @@ main_long(struct option longs[MAIN_OPTIONS_MAX])
 static bool
 main_take(ctl_options_t *options, unsigned i, const char *value)
 {
-    uint8_t  *at = (uint8_t *) options + main_options[i].at;
+    uint8_t   *at = (uint8_t *) options + main_options[i].at;
+    uint64_t  *n = (uint64_t *) (void *) at;
 
     switch (main_options[i].kind) {
 
@@ -170,11 +181,15 @@ main_take(ctl_options_t *options, unsigned i, const char *value)
         return true;
 
     case OPTION_NUMBER:
-        return ctl_number_parse(value, (uint64_t *) (void *) at);
+        return ctl_number_parse(value, n);
+
+    case OPTION_AT_ONCE:
+        return ctl_number_parse(value, n) && *n > 0
+               && *n <= MAIN_AT_ONCE_MAX;
 
     case OPTION_SIZE:
         options->has_offset |= main_options[i].at == MAIN_AT(offset);
-        return ctl_size_parse(value, (uint64_t *) (void *) at);
+        return ctl_size_parse(value, n);
 
     case OPTION_SECONDS:
         return ctl_time_parse(value, (double *) (void *) at);
@@ -207,8 +222,10 @@ main_option(ctl_t *ctl, main_line_t *line, int option)
         line->given[i] = 1;
 
         return main_take(&ctl->options, i, optarg) ? CTL_OK
-               : ctl_fail(ctl, CTL_USAGE, "--%s: an invalid value",
-                          main_options[i].name);
+               : ctl_fail(ctl, CTL_USAGE, "--%s: an invalid value%s",
+                          main_options[i].name,
+                          main_options[i].kind == OPTION_AT_ONCE
+                          ? ": 1 to 256 is needed" : "");
     }
 
     switch (option) {
@@ -258,6 +275,8 @@ main_option(ctl_t *ctl, main_line_t *line, int option)
 static ctl_exit_t
 main_command(ctl_t *ctl, main_line_t *line, const char *name)
 {
+    const char  *usage;
+
     for (line->command = 0; line->command < MAIN_COMMANDS; line->command++) {
         if (strcmp(name, main_commands[line->command].name) == 0) {
             break;
@@ -272,8 +291,11 @@ main_command(ctl_t *ctl, main_line_t *line, const char *name)
     if (ctl->n_args < main_commands[line->command].least
         || ctl->n_args > main_commands[line->command].most)
     {
-        return ctl_fail(ctl, CTL_USAGE, "s3cachectl %s %s", name,
-                        main_commands[line->command].usage);
+        usage = main_commands[line->command].usage;
+
+        return ctl_fail(ctl, CTL_USAGE, "usage: s3cachectl %s%s%.*s", name,
+                        usage[0] != '\0' ? " " : "",
+                        (int) strcspn(usage, "\n"), usage);
     }
 
     for (unsigned i = 0; i < MAIN_OPTIONS; i++) {

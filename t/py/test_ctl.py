@@ -80,6 +80,7 @@ def test_explain_says_whether_and_where(gateway, origin, ctl):
             continue
         said = ctl('explain', name, rc=NO)
         assert said.out.startswith('not cached, of http://127.0.0.1:')
+        assert 'or it has to be validated first\n' in said.out
         assert shown(said.out)
         warm(gateway, [f'bkt/{key}'])
         said = ctl('explain', name)
@@ -189,7 +190,12 @@ def test_by_a_socket(make_gateway, origin, tmp_path):
     ctl = Ctl(url, keys=OPS, http_proxy='http://127.0.0.1:1')
     assert ctl('status').out.startswith('zone hot')
     assert ctl('purge', 'all', '--yes').out
-    Ctl(f'unix:{gateway.dir}/none')('status', rc=UNREACHABLE)
+    said = Ctl(f'unix:{gateway.dir}/none')('status', rc=UNREACHABLE)
+    assert said.err == (f's3cachectl: {gateway.dir}/none does not answer: '
+                        'No such file or directory\n')
+    said = ctl('--admin', '/none', 'purge', 'all', '--yes', rc=None)
+    assert f'{gateway.dir}/ctl.sock' in said.err
+    assert 'localhost' not in said.err
 
 
 def test_by_a_proxy(gateway):

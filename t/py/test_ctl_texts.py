@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from lib.ctl import Ctl
+from lib.ctl import USAGE, Ctl
 from lib.nginx import REPO
 
 MANUAL = f'{REPO}/docs/s3cachectl.1'
@@ -55,6 +55,21 @@ def test_the_manual_has_all_of_it():
     with open(f'{REPO}/src/ctl/ctl_conf.c', encoding='ascii') as f:
         for name in re.findall(r'"((?:S3CACHE|AWS)_[A-Z0-9_]+)"', f.read()):
             assert name in text, name
+
+
+def test_its_help_has_the_options_of_a_warm_up():
+    text = Ctl()('--help').out
+    for name in ('list', 'inventory', 'check', 'evict', 'concurrency', 'rate',
+                 'detach', 'jobs', 'resume', 'stop'):
+        assert f'--{name}' in text, name
+    assert all(len(line) < 80 for line in text.splitlines())
+
+
+def test_usage_is_told():
+    for name in commands():
+        said = Ctl()(name, 'a', 'b', 'c', rc=USAGE)
+        assert said.err.startswith(f's3cachectl: usage: s3cachectl {name}')
+        assert '\\' not in said.err and not said.err.endswith(' \n')
 
 
 def complete(*words):

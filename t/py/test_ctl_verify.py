@@ -188,6 +188,37 @@ def test_a_list_that_lies(gateway, origin, ctl):
         origin.off(rule)
 
 
+@pytest.mark.parametrize('answer', [
+    '404 x\r\nContent-Type: text/html\r\nContent-Length: 7\r\n\r\n<html/>',
+    '404 x\r\nContent-Length: 0\r\n\r\n',
+    '200 x\r\nContent-Length: 1\r\n\r\nx'])
+def test_another_server_is_no_gateway(gateway, origin, ctl, answer):
+    warm(gateway, NAMES[:3])
+    with ScriptedOrigin() as other:
+        other.on(raw=f'HTTP/1.1 {answer}'.encode())
+        said = ctl('verify', '--gateway', other.url, 's3://bkt/d/', rc=WRONG)
+        assert said.out == ''
+        assert said.err == (f's3cachectl: {other.url[7:]} is no gateway: '
+                            '--gateway\n')
+
+
+def test_the_node_may_be_no_gateway(make_gateway, origin):
+    """A socket that has its endpoints only."""
+    gateway = make_gateway(
+        origin, valid='200 1h', workers=1,
+        http='server { listen unix:@dir@/ctl.sock; location / '
+        '{ return 404; }' + ctl_lib.server() + ' }\n')
+    origin.put('bkt', 'k', b'x')
+    warm(gateway, ['bkt/k'])
+    ctl = Ctl(f'unix:{gateway.dir}/ctl.sock', S3CACHE_ORIGIN=origin.url)
+    said = ctl('--json', 'verify', 's3://bkt', rc=WRONG)
+    assert said.json['error'] == (
+        f'{gateway.dir}/ctl.sock is no gateway: --gateway')
+    found = ctl('--json', 'verify', 's3://bkt',
+                env={'S3CACHE_GATEWAY': gateway.url()}).json
+    assert found['compared'] == 1 and found['different'] == 0
+
+
 def test_names_are_shown_without_what_acts(gateway, origin, ctl):
     origin.put('bkt', 'g/\u202e\x7f\x9b2J', b'x')
     warm(gateway, ['bkt/g/\u202e\x7f\x9b2J'])

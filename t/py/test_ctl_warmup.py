@@ -61,6 +61,17 @@ def test_how_it_ended(node, ctl, more, rc):
     ctl('warmup', 's3://b', rc=rc)
 
 
+@pytest.mark.parametrize('value', ['0', '257', '-1', 'x', ''])
+def test_how_many_at_once(node, ctl, value):
+    said = ctl('warmup', 's3://b', f'--concurrency={value}', rc=USAGE)
+    assert '--concurrency: an invalid value: 1 to 256' in said.err
+    assert not node.asked
+    for good in ('1', '256'):
+        node.say((202, JOB), (200, job(state='done')))
+        ctl('warmup', 's3://b', '--concurrency', good)
+        assert node.asked[0][2]['concurrency'] == good
+
+
 def test_modes(node, ctl):
     node.say((202, JOB), (200, job(
         state='done', mode='check', objects=10, cached=9, missing=1,
@@ -98,10 +109,16 @@ def test_an_inventory(node, ctl, tmp_path):
                     'bkt,plain,1\n\n"bkt","%E4%2B"\n"bkt"\n'
                     '"b\x1b[2J","k"\n"bkt","%zz"\n')
     node.say((202, JOB), (200, job(state='done')))
-    said = ctl('warmup', '--inventory', path)
+    said = ctl('warmup', '--inventory', path, rc=NO)
     assert node.asked[0][3] == b'bkt/a%20b/c\nbkt/plain\nbkt/%E4%2B\n'
     assert 'line 5 is none of an inventory' in said.err
     assert '3 of 7 lines were passed over' in said.err
+    # who does not wait for the end is not told of it
+    node.say((202, JOB))
+    ctl('warmup', '--inventory', path, '--detach')
+    path.write_text('bkt,plain,1\n\n')
+    node.say((202, JOB), (200, job(state='done')))
+    ctl('warmup', '--inventory', path)
     path.write_bytes(b'\x1f\x8b\x08\x00 compressed')
     node.say((202, JOB))
     said = ctl('warmup', '--inventory', path, rc=USAGE)

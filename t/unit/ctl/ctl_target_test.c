@@ -90,6 +90,7 @@ is_at(const char *text, bool tls, const char *host, const char *socket)
     assert_int_equal(at.tls, tls);
     assert_string_equal(at.host, host);
     assert_string_equal(at.socket, socket);
+    assert_string_equal(ctl_endpoint_name(&at), *socket ? socket : host);
 }
 
 
