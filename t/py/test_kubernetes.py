@@ -256,9 +256,13 @@ def test_pods_make_a_ring_and_serve(rendered, make_nginx, make_redis, origin,
              for i in range(2)]
     for node in nodes:
         assert node.request(target='/alive', name='status').status == 204
-        wait.until(lambda n=node: len((n.zone()['ring'] or {'members': ()})[
-            'members']) == 2 and n.zone()['ring']['vouched'],
+        # who is still joining owns nothing
+        wait.until(lambda n=node: [
+            m['state'] for m in (n.zone()['ring'] or {'members': ()})[
+                'members']] == ['ready'] * 2 and n.zone()['ring']['vouched'],
             node.log, 30, 0.05)
+    wait.until(lambda: len({n.zone()['ring']['digest'] for n in nodes}) == 1,
+               'one ring')
     body = pattern(200_000)
     origin.put('bucket', 'k', body)
     for node in nodes:
