@@ -10,7 +10,8 @@ import raw_http
 from lib import wait
 from origin_auth_lab import (  # noqa: F401 (fixtures)
     ALICE, BOB, by, gateway, get, head_of, make_asking, origin, put)
-from test_auth_origin_refused import BODY, DELETE_DOC, ends, is_kept, warm
+from test_auth_origin_refused import (
+    BODY, DELETE_DOC, WHEN, ends, is_kept, warm)
 
 DENIED = b'<Error><Key>%s</Key><Code>AccessDenied</Code>' \
          b'<Message>Access Denied</Message></Error>'
@@ -25,9 +26,10 @@ def delete_doc(*keys, quiet=False):
 
 
 def back(origin):
-    """The scripted origin does what it says that it does not."""
+    """The scripted origin does what it says that it does not: the same version
+    is there again."""
     for key in ('key', 'k2'):
-        origin.put('bkt', key, BODY)
+        origin.put('bkt', key, BODY, last_modified=WHEN)
 
 
 def result(origin, *parts, chunked=False, cut=0):

@@ -19,6 +19,7 @@ from peer_reads import make_cluster    # noqa: F401 (a fixture)
 from write_bodies import form
 
 BODY = pattern(200_000)
+WHEN = 1_700_000_000
 
 DELETE_DOC = b'<Delete><Object><Key>key</Key></Object></Delete>'
 PARTS = b'<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>' \
@@ -53,7 +54,7 @@ def fetches(origin):
 
 
 def warm(origin, *nodes, key='key', body=BODY):
-    origin.put('bkt', key, body)
+    origin.put('bkt', key, body, last_modified=WHEN)
     for ago, node in enumerate(nodes * 2):
         assert get(node, ALICE, f'/bkt/{key}', ago=20 + ago).body == body
 
