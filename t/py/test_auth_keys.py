@@ -226,6 +226,11 @@ def test_who_does_not_sign(make_keys, origin, credentials):
             ('DELETE', '/pub/k', b''), ('POST', '/pub?delete', b'<x/>')]:
         answer = ask(gateway, None, method, target, body=body)
         assert said(answer) == DENIED, (method, target, answer)
+    # half of credentials is a mistake, and nobody who is anonymous
+    for target in ('/pub/k', '/bkt/k'):
+        answer = ask(gateway, None, 'GET', target,
+                     [('X-Amz-Security-Token', 'a')])
+        assert said(answer) == DENIED, target
     # who signs is who he says, not the public as well
     for who, wanted in ((FOREIGN, DENIED), (STRANGER, UNKNOWN),
                         (OWNER._replace(secret_key='no'), WRONG)):

@@ -92,6 +92,23 @@ def test_a_flipped_bit_in_memory(make_gateway, origin, policy, size, at):
     assert 's3_cache_scrub_failures_total{zone="hot"} 1' in nginx.metrics()
 
 
+def test_many_failures_are_few_lines(make_gateway, origin):
+    """Ten a minute: that a minute ends meanwhile makes it twenty at most."""
+    nginx = make_gateway(origin, zone=ON, valid='200 1h')
+    bodies = {f'key{i}': pattern(2000 + i, i + 1) for i in range(24)}
+    for key, body in bodies.items():
+        origin.put('bkt', key, body)
+        kept(nginx, f'/bkt/{key}')
+    for body in bodies.values():
+        flip(nginx, body[:64])
+    wait.until(lambda: scrub(nginx)['failures'] == 24, 'all failures', 30)
+    lines = [x for x in nginx.log().splitlines() if BAD in x]
+    assert 10 <= len(lines) <= 20
+    assert 1 <= sum('are only counted' in x for x in lines) <= 2
+    for key, body in bodies.items():
+        assert get(nginx, f'/bkt/{key}').body == body
+
+
 def test_equal_bytes_are_quiet(make_gateway, origin):
     """Also of records that are revalidated, and of what comes and goes."""
     nginx = make_gateway(origin, zone=dict(ON, size='8m', scrub='200m'),

@@ -5,6 +5,7 @@ ends, files that are none, and an origin that is ill."""
 import os
 import shutil
 import socket
+import tempfile
 import time
 
 import pytest
@@ -96,6 +97,27 @@ def test_it_goes_on(gateway, origin, how, source):
         assert len(gets(origin)) < 4200
         all_hit(gateway, made)
     assert gateway.zone()['warmup']['failed'] == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason='only root may become another')
+def test_workers_of_another_user_go_on(make_gateway, origin):
+    """nginx gives the folder to its "user"; what is in it stays that of the
+    one before."""
+    made = fill(origin, 20)
+    with tempfile.TemporaryDirectory(prefix='warmup.') as folder:
+        os.chmod(folder, 0o755)
+        nginx = make_gateway(
+            origin, valid=HOUR, server=SERVER,
+            http=HTTP.replace('@dir@/warmup', f'{folder}/jobs'))
+        assert ended(nginx, post(nginx, bucket='bkt'))['fetched'] == 20
+        nginx.stop()
+        assert os.stat(f'{folder}/jobs/lock').st_uid == 0
+        nginx.write_conf(user='user nobody nogroup;')
+        nginx.start()
+        assert ended(nginx, post(nginx, bucket='bkt'))['objects'] == 20
+        assert os.stat(f'{folder}/jobs/lock').st_uid != 0
+        all_hit(nginx, made)
+        nginx.stop()
 
 
 def test_the_client_need_not_stay(gateway, origin):
