@@ -306,7 +306,8 @@ $(eval $(call core,opt,MICRO_CC))
 
 CTL_LIBS   := -lcurl -ljansson -lcrypto -lxxhash -lpthread -lm
 CTL_PARTS  := $(filter-out src/ctl/main.c,$(CTL_C))
-CTL_CORE_C := $(wildcard src/base/*.c src/http/*.c src/s3/*.c src/auth/*.c)
+CTL_CORE_C := $(wildcard src/base/*.c src/http/*.c src/s3/*.c src/auth/*.c) \
+              src/stats/stats_hist.c
 CTL_CFLAGS ?= -O2 -g -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 CTL_LDFLAGS ?= -pie -Wl,-z,relro -Wl,-z,now
 CTL_CC     := $(CC) $(CTL_CFLAGS)
@@ -317,7 +318,8 @@ $(B)/ctl/%.o: %.c $(B)/ctl/flags
 	@$(CTL_CC) $(CORE_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/ctl/flags: FORCE
-	@mkdir -p $(@D); echo '$(CTL_CC) $(CORE_CFLAGS)' $(call if_changed,$@)
+	@mkdir -p $(@D); \
+	echo '$(CTL_CC) $(CORE_CFLAGS) $(CTL_CORE_C)' $(call if_changed,$@)
 
 -include $(wildcard $(B)/ctl/*/*/*.d)
 

@@ -4,12 +4,14 @@
  * it is drawn again and again; elsewhere it is printed again and again.
  */
 #define _GNU_SOURCE
+#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "ctl/ctl_clock.h"
 #include "ctl/ctl_http.h"
 #include "ctl/ctl_node.h"
+#include "ctl/ctl_recent.h"
 #include "ctl/ctl_table.h"
 #include "ctl/ctl_term.h"
 #include "ctl/ctl_text.h"
@@ -22,6 +24,7 @@ typedef struct {
     ctl_t    *ctl;
     json_t   *now;                     /* the last status, and the one before */
     json_t   *before;
+    json_t   *recent;                  /* zones as they were of late, by name */
     double    now_s, before_s;
     double    interval_s;
     char      error[sizeof(((ctl_t *) NULL)->error)];
@@ -130,6 +133,16 @@ top_rate(double per_s)
 }
 
 
+static double
+top_p99(const top_t *top, const json_t *zone)
+{
+    s3c_slice_t  name = ctl_json_text(zone, "name");
+
+    return ctl_json_real(json_object_getn(top->recent, (const char *) name.data,
+                                          name.len), "p99", -1);
+}
+
+
 static const char *
 top_byte_rate(double per_s)
 {
@@ -140,7 +153,7 @@ top_byte_rate(double per_s)
 /* --- a frame -------------------------------------------------------------- */
 
 static void
-top_zone_row(ctl_table_t *table, const top_pair_t *zone)
+top_zone_row(ctl_table_t *table, const top_t *top, const top_pair_t *zone)
 {
     double    hits = top_hits_per_s(zone);
     double    misses = top_per_s(zone, "requests.miss");
@@ -166,8 +179,7 @@ top_zone_row(ctl_table_t *table, const top_pair_t *zone)
                                     (double) arena));
     ctl_table_word(table, ctl_count(ctl_json_u64(zone->now,
                                                  "memory.fills")));
-    ctl_table_word(table, ctl_seconds(ctl_json_real(zone->now,
-                                      "latency.first_byte_hit.p99", -1)));
+    ctl_table_word(table, ctl_seconds(top_p99(top, zone->now)));
 }
 
 
@@ -190,7 +202,7 @@ top_zones(const top_t *top, FILE *out)
                                        top->now_s - top->before_s);
 
         if (ctl_node_zone_meant(top->ctl, zone)) {
-            top_zone_row(&table, &pair);
+            top_zone_row(&table, top, &pair);
         }
     }
 
@@ -386,6 +398,8 @@ top_json(const top_t *top)
         (void) json_object_set_new(json, "origin_requests_per_s",
                               top_json_rate(top_per_s(&pair,
                                                       "origin.requests")));
+        (void) json_object_set_new(json, "hit_p99_s",
+                              top_json_rate(top_p99(top, zone)));
         (void) json_array_append_new(all, json);
     }
 
@@ -399,6 +413,49 @@ top_json(const top_t *top)
 
 /* --- again and again ------------------------------------------------------ */
 
+/* What is known of it, if anything: a node that keeps no history has rates all
+ * the same. */
+static void
+top_look_back(top_t *top, const json_t *zone)
+{
+    char          since[24];
+    json_t       *json, *is;
+    uint64_t      last;
+    s3c_slice_t   name = ctl_json_text(zone, "name");
+    ctl_query_t   query;
+
+    is = json_object_getn(top->recent, (const char *) name.data, name.len);
+    last = ctl_json_u64(is, "last");
+
+    ctl_query_init(&query);
+    ctl_query_add(&query, "history", S3C_SLICE("seconds"));
+    ctl_query_add(&query, "zone", name);
+
+    if (last > CTL_RECENT_SAMPLES) {
+        (void) snprintf(since, sizeof(since), "%" PRIu64,
+                        last - CTL_RECENT_SAMPLES);
+        ctl_query_add(&query, "since", s3c_slice(since, strlen(since)));
+    }
+
+    if (ctl_node_ask(top->ctl, CTL_DOOR_STATUS, "GET", &query, &json)
+        == CTL_OK)
+    {
+        zone = json_array_get(ctl_json_at(json, "zones"), 0);
+        is = json_pack("{s:I,s:f}", "last",
+                       (json_int_t) ctl_json_u64(zone, "last"), "p99",
+                       ctl_recent_p99(zone, ctl_json_u64(json, "sampled")));
+        json_decref(json);
+
+    } else {
+        top->ctl->error[0] = '\0';
+        is = json_object();
+    }
+
+    (void) json_object_setn_new(top->recent, (const char *) name.data,
+                                name.len, is);
+}
+
+
 static ctl_exit_t
 top_sample(top_t *top)
 {
@@ -410,6 +467,17 @@ top_sample(top_t *top)
     if (end != CTL_OK) {
         memcpy(top->error, top->ctl->error, sizeof(top->error));
         return end;
+    }
+
+    for (size_t i = 0;
+         i < json_array_size(ctl_json_at(json, "zones"));
+         i++)
+    {
+        const json_t  *zone = json_array_get(ctl_json_at(json, "zones"), i);
+
+        if (ctl_node_zone_meant(top->ctl, zone)) {
+            top_look_back(top, zone);
+        }
     }
 
     top->error[0] = '\0';
@@ -509,7 +577,7 @@ top_live(top_t *top)
 ctl_exit_t
 ctl_top(ctl_t *ctl)
 {
-    top_t       top = { .ctl = ctl };
+    top_t       top = { .ctl = ctl, .recent = json_object() };
     ctl_exit_t  end;
 
     top.interval_s = ctl->options.interval_s > 0 ? ctl->options.interval_s
@@ -523,6 +591,7 @@ ctl_top(ctl_t *ctl)
 
     json_decref(top.now);
     json_decref(top.before);
+    json_decref(top.recent);
 
     return end;
 }

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from lib import ctl as ctl_lib
+from lib import wait
 from lib.ctl import REFUSED, UNREACHABLE, Ctl
 from purges import read
 
@@ -132,6 +133,28 @@ def test_it_shows_what_is_done_now(gateway, terminal):
     screen.until(r'BUCKET.*bkt')
     screen.key('q')
     screen.ended()
+
+
+def test_its_latency_is_that_of_now(gateway):
+    """Not of the zone's whole time: it is known while there are hits, and not
+    known ten seconds later."""
+    ctl = Ctl(gateway.url())
+
+    def p99():
+        line = ctl('--json', 'top', '--interval', '100ms', '--count', '1').out
+        return ctl_lib.json.loads(line)['zones'][0]['hit_p99_s']
+
+    def p99_of_hits():
+        for _ in range(32):               # one in 16 is timed
+            read(gateway, 'bkt', 'k')
+        return p99()
+
+    assert p99() is None
+    assert 0 < wait.until(p99_of_hits, 'a latency', 20) < 10
+    assert gateway.zone()['latency']['first_byte_hit']['count'] > 0
+    wait.until(lambda: p99() is None, 'the end of it', 30)
+    said = ctl('top', '--interval', '10ms', '--count', '1').out
+    assert re.search(r'P99 HIT\n *hot .* -$', said, re.M), said
 
 
 def test_it_fits_the_screen(gateway, terminal):
