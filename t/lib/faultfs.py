@@ -121,7 +121,7 @@ class FaultFs:
     def held(self):
         return self._say('held')
 
-    def wait_held(self, count=1, timeout_s=10):
+    def wait_held(self, count=1, timeout_s=20):
         wait.until(lambda: self.held() >= count,
                    lambda: f'{self.held()} of {count} requests are held',
                    timeout_s)
@@ -130,7 +130,7 @@ class FaultFs:
         """For how many requests the rule has held, its `nth` included."""
         return self._say('met', number=rule)
 
-    def wait_met(self, rule, count=1, timeout_s=10):
+    def wait_met(self, rule, count=1, timeout_s=20):
         wait.until(lambda: self.met(rule) >= count,
                    lambda: f'{self.met(rule)} of {count} requests', timeout_s)
 

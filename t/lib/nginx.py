@@ -319,7 +319,7 @@ class Nginx:
         except FileNotFoundError:
             return ''
 
-    def wait_log(self, pattern, timeout_s=10, start=0):
+    def wait_log(self, pattern, timeout_s=20, start=0):
         """The first match of a pattern in the error log from `start`."""
         return wait.until(lambda: re.search(pattern, self.log()[start:]),
                           lambda: f'{pattern!r} in\n{self._tail()}',
@@ -404,7 +404,7 @@ class Nginx:
             return zones[0]
         return next(z for z in zones if z['name'] == name)
 
-    def check_accounting(self, timeout_s=10):
+    def check_accounting(self, timeout_s=20):
         """Nothing is held any more: no pin, fill or removed entry."""
         last = []
 

@@ -43,7 +43,7 @@ def wait_state(nginx, state='serving', index=None, zone=None, timeout_s=15):
         timeout_s, 0.02)
 
 
-def wait_count(nginx, read, least, what, timeout_s=10):
+def wait_count(nginx, read, least, what, timeout_s=20):
     """read(stores) is at least so much."""
     wait.until(lambda: read(stores(nginx)) >= least,
                lambda: f'{what} {least}: {stores(nginx)}', timeout_s, 0.01)
@@ -146,7 +146,7 @@ class Media:
         return max(found, key=lambda f: f.record_seq, default=None)
 
 
-def wait_on_media(paths, bodies, timeout_s=10):
+def wait_on_media(paths, bodies, timeout_s=20):
     """These bodies are in these files, whole: each ends some record, and together
     the records have as many bytes. (Heads of records count, too: fewer
     than those of a block that is missing.)"""
@@ -165,7 +165,7 @@ def wait_on_media(paths, bodies, timeout_s=10):
                        f'are not in {paths}', timeout_s, 0.05)
 
 
-def wait_tombstones(paths, count, timeout_s=10):
+def wait_tombstones(paths, count, timeout_s=20):
     wait.until(lambda: sum(len(list(Media(p).frames(TOMBSTONE)))
                            for p in paths) >= count,
                f'{count} tombstones in {paths}', timeout_s, 0.05)

@@ -8,7 +8,7 @@ class TimedOut(AssertionError):
     pass
 
 
-def until(condition, what, timeout_s=10.0, every_s=0.005):
+def until(condition, what, timeout_s=20.0, every_s=0.005):
     """What `condition()` answers as soon as it is true. `what` may be a
     function, called for the message when the deadline has passed."""
     deadline = time.monotonic() + timeout_s

@@ -35,7 +35,7 @@ class Gate:
                     future.set_result(None)
         self._origin.call(opened)
 
-    def wait_reached(self, count=1, timeout_s=10):
+    def wait_reached(self, count=1, timeout_s=20):
         wait.until(lambda: self.reached >= count,
                    lambda: f'{self.reached} of {count} answers at the gate',
                    timeout_s)

@@ -213,7 +213,7 @@ class ScriptedOrigin:
                 if bucket in (None, r.bucket) and key in (None, r.key)
                 and method in (None, r.method)]
 
-    def wait_requests(self, count, timeout_s=10, done=False, **which):
+    def wait_requests(self, count, timeout_s=20, done=False, **which):
         """The requests for (bucket=, key=, method=) as soon as there are at
         least so many of them (that are answered, with `done`)."""
         def enough():

@@ -74,7 +74,7 @@ def roster(node):
     return int(epoch), dict(w.split('=') for w in words.split()), rest
 
 
-def agree(nodes, members, timeout_s=10):
+def agree(nodes, members, timeout_s=20):
     """Waits until all nodes publish these members, with one epoch."""
     if isinstance(members, str):
         members = {name: 'ready' for name in members.split()}
