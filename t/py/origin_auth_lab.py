@@ -18,11 +18,14 @@ BOB = ('BOBKEY', 'bob+secret')
 PLAIN = 'UNSIGNED-PAYLOAD'
 HOUR = '200 206 404 1h'
 
+_test = {'began': 0}
+
 
 @pytest.fixture
 def origin():
     with ScriptedOrigin(secrets=dict((GATEWAY, ALICE, BOB))) as started:
         started.bucket('bkt')
+        _test['began'] = int(time.time())
         yield started
 
 
@@ -63,11 +66,12 @@ def denied(keys):
     return {'when': by(keys), 'error': (403, 'AccessDenied', 'Not for you.')}
 
 
-def signer(keys, seconds_ago=0):
-    """Signatures as of a while ago: each time is another one."""
+def signer(keys, seconds_ago=0, now=None):
+    """Signatures as of a while before the test began: of another while another
+    one, of the same one the same, however long the test takes."""
     made = Signer(keys)
-    made.date = time.strftime('%Y%m%dT%H%M%SZ',
-                              time.gmtime(time.time() - seconds_ago))
+    made.date = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(
+        (now or _test['began']) - seconds_ago))
     made.scope = f'{made.date[:8]}/us-east-1/s3/aws4_request'
     return made
 
@@ -93,7 +97,7 @@ def put(gateway, keys, target, body, headers=(), method='PUT', payload=PLAIN,
 
 
 def presigned(gateway, keys, target, method='GET', expires=600, ago=0):
-    made = signer(keys, ago)
+    made = signer(keys, ago, time.time())
     return made.presigned(method, target, f'127.0.0.1:{gateway.port()}',
                           expires)
 
