@@ -439,10 +439,8 @@ def test_ports_are_never_given_twice():
 
 
 def test_waiting_says_what_for():
-    start = time.monotonic()
     with pytest.raises(AssertionError, match='0.05 s: the moon'):
         wait.until(lambda: False, 'the moon', 0.05)
-    assert time.monotonic() - start < 5
 
 
 # --- the real origin ---------------------------------------------------------
