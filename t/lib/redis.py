@@ -57,8 +57,8 @@ class Client:
 
 
 class Redis:
-    """options: lines of its configuration file. @port@ and @dir@ in them are
-    its own."""
+    """options: lines of its configuration file. @port@, @bus@ (of a cluster) and
+    @dir@ in them are its own."""
 
     binary = 'redis-server'
 
@@ -67,6 +67,7 @@ class Redis:
         self.dir = str(folder)
         os.makedirs(self.dir, exist_ok=True)
         self.port = ports.reserve()
+        self.bus = ports.reserve() if '@bus@' in options else 0
         self.path = os.path.join(self.dir, 'redis.sock')
         self.options = options
         self.password = password
@@ -82,8 +83,9 @@ class Redis:
         if self.binary == 'redis-server':
             text += (f'save ""\nappendonly {"yes" if self.keep else "no"}\n'
                      f'unixsocket {self.path}\nunixsocketperm 777\n')
-        return text.replace('@port@', str(self.port)).replace('@dir@',
-                                                              self.dir)
+        for name in ('port', 'bus', 'dir'):
+            text = text.replace(f'@{name}@', str(getattr(self, name)))
+        return text
 
     def start(self, timeout_s=20):
         conf = os.path.join(self.dir, 'redis.conf')
@@ -151,6 +153,7 @@ class Redis:
     def close(self):
         self.kill()
         ports.release(self.port)
+        ports.release(self.bus)
 
     # --- what the module keeps in it -------------------------------------
 

@@ -136,6 +136,7 @@ def test_a_sentinel_that_knows_no_such_master(ring, make_redis):
 
 def test_a_server_of_a_cluster_says_where_the_keys_are(ring, make_redis):
     options = ('cluster-enabled yes\ncluster-config-file @dir@/nodes.conf\n'
+               'cluster-port @bus@\n'
                'cluster-node-timeout 2000\nappendonly no')
     redis = make_redis(options)
     node, = ring.start('a', server(redis))
