@@ -148,15 +148,20 @@ class Media:
 
 def wait_on_media(paths, bodies, timeout_s=20):
     """These bodies are in these files, whole: each ends some record, and together
-    the records have as many bytes. (Heads of records count, too: fewer
-    than those of a block that is missing.)"""
+    the records that end as a part of a body have as many bytes. (A record of
+    which only the first frames are there yet ends as whatever was there.)"""
+    ends = {body[max(0, n - 32):n] for body in bodies
+            for n in (*range(BLOCK, len(body), BLOCK), len(body))}
+
     def missing():
         tails, sizes = set(), {}
         for path in paths:
             media = Media(path)
             for frame in media.frames():
-                tails.add(media.payload(frame)[-32:])
-                sizes[path, frame.key] = frame.size
+                tail = media.payload(frame)[-32:]
+                tails.add(tail)
+                if tail in ends:
+                    sizes[path, frame.key] = frame.size
         return ([i for i, body in enumerate(bodies) if body[-32:] not in tails]
                 or max(0, sum(map(len, bodies)) - sum(sizes.values())))
 
