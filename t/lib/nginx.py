@@ -475,9 +475,10 @@ def s3_zone(name='hot', size='64m', policy='s3fifo', **more):
 
 
 def s3_store(path='@dir@/store', size='64m', zone='hot', **more):
-    """A store of a zone, for the http part."""
+    """A store of a zone, for the http part. Its reads may take long: disks are
+    shared, and the default of one second is for those that are not."""
     words = [f'{key}={value}' if value is not True else key
-             for key, value in more.items()]
+             for key, value in {'timeout': '30s', **more}.items()]
     return (f's3_cache_store {path} size={size} zone={zone} '
             f'{" ".join(words)};\n').replace(' ;', ';')
 
